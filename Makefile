@@ -1,0 +1,26 @@
+# Two commands matter: `make demo` shows a login from end to end, `make test` proves it.
+CARGO ?= cargo
+COMPONENT = --target wasm32-unknown-unknown --profile component
+
+.PHONY: demo test bench lint prepare
+
+demo: prepare
+	$(CARGO) build --locked -p octroi -p octroi-psc -p octroi-tests
+	$(CARGO) run --locked --quiet -p octroi-tests --bin octroi-demo
+
+test: prepare
+	$(CARGO) test --locked
+
+bench: prepare
+	$(CARGO) build --locked --release -p octroi -p octroi-psc
+	$(CARGO) bench --locked -p octroi-tests
+
+lint:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked -p octroi-policy $(COMPONENT) -- -D warnings
+	$(CARGO) clippy --locked -p octroi-guests --examples $(COMPONENT) -- -D warnings
+
+# Says what it installs before it does, and starts none of it.
+prepare:
+	@sh tests/prepare.sh
