@@ -1,0 +1,268 @@
+//! An issuer's signing keys: fetched ahead of need by one task, held in memory as one immutable set, and kept in use
+//! for a bounded time while the issuer is away.
+//!
+//! A login looks a key up without a lock or an await. Only a key that the set does not have makes it wait, for one
+//! fetch that all such logins share. What the sidecar can't know is `Unavailable`; `Unknown` is said only after a
+//! fetch begun later than the question has shown the key absent. A key of one issuer never stands in another's set.
+
+mod absent;
+mod discovery;
+mod fetches;
+mod jwk;
+mod refresh;
+mod roca;
+mod set;
+mod source;
+mod status;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use jsonwebtoken::Algorithm;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, timeout};
+
+pub use discovery::{Description, Discovery, DiscoveryError};
+pub use jwk::{SetError, Skip, Skipped};
+pub use set::{Generation, KeySet, Lookup, VerifyingKey};
+pub use source::{FetchError, FetchKeys, Fetched, Fetching, KeySource};
+pub use status::{KeyError, KeyStatus, KeysState, KeysStatus};
+
+use crate::http::HttpClient;
+use absent::{Absent, Mark};
+use fetches::{Begun, Done, Fetches};
+
+/// How the keys of one issuer are held.
+#[derive(Clone, Debug)]
+pub struct KeySettings {
+    /// The issuer, as in `iss`. For status, logs and the copy on disk.
+    pub issuer: String,
+    /// Least time between two fetches that logins ask for; a fetch that failed or was scheduled counts too.
+    ///
+    /// # Defaults
+    /// 30 s.
+    pub floor: Duration,
+    /// Time between two scheduled fetches where the server does not say.
+    ///
+    /// # Defaults
+    /// 10 min.
+    pub refresh: Duration,
+    /// Bounds of what a server may say about it. A server that says seven days would keep a new key from working.
+    ///
+    /// # Defaults
+    /// 60 s to 1 h.
+    pub refresh_bounds: (Duration, Duration),
+    /// How long keys stay in use when they can't be confirmed.
+    ///
+    /// # Defaults
+    /// 4 h.
+    pub max_stale: Duration,
+    /// How long one login waits for a fetch.
+    ///
+    /// # Defaults
+    /// 1.5 s: below what a mail server waits.
+    pub wait: Duration,
+}
+
+impl KeySettings {
+    /// The defaults, for an issuer.
+    #[must_use]
+    pub fn new(issuer: impl Into<String>) -> Self {
+        Self {
+            issuer: issuer.into(),
+            floor: Duration::from_secs(30),
+            refresh: Duration::from_secs(600),
+            refresh_bounds: (Duration::from_secs(60), Duration::from_secs(3600)),
+            max_stale: Duration::from_secs(4 * 3600),
+            wait: Duration::from_millis(1500),
+        }
+    }
+}
+
+/// The keys of one issuer. Clones share them; the fetching task ends with the last clone.
+#[derive(Clone)]
+pub struct Keys(Arc<Handle>);
+
+struct Handle {
+    inner: Arc<Inner>,
+    task: AbortHandle,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+pub(super) struct Inner {
+    settings: KeySettings,
+    fetcher: Box<dyn FetchKeys>,
+    current: ArcSwapOption<Current>,
+    fetches: Fetches,
+    absent: Mutex<Absent>,
+    report: Mutex<status::Report>,
+}
+
+/// A set and the moment at which the issuer last confirmed it.
+struct Current {
+    set: Arc<KeySet>,
+    confirmed: Instant,
+    /// Its age at that moment: not zero for a copy from disk.
+    age: Duration,
+}
+
+impl Current {
+    fn age(&self) -> Duration {
+        self.age.saturating_add(self.confirmed.elapsed())
+    }
+}
+
+/// What a fetch says about a signature that did not hold.
+#[derive(Clone, Debug)]
+pub enum AfterBadSignature {
+    /// The issuer now publishes another key under that name: worth one more verification.
+    NewKey(Arc<VerifyingKey>),
+    /// A fetch begun after the question shows the same key, or none: the signature is bad.
+    Confirmed,
+    /// No fetch was due, or it failed. The set in use is at most as old as the floor, or the issuer is away.
+    Unchecked,
+}
+
+impl Keys {
+    /// Starts with no keys and fetches them at once. Must be called within a Tokio runtime.
+    #[must_use]
+    pub fn start(settings: KeySettings, source: KeySource, http: HttpClient) -> Self {
+        Self::start_with(settings, Box::new(source::Fetcher { source, http }))
+    }
+
+    /// The same with another way to fetch.
+    #[must_use]
+    pub fn start_with(settings: KeySettings, fetcher: Box<dyn FetchKeys>) -> Self {
+        let inner = Arc::new(Inner {
+            fetches: Fetches::new(settings.floor),
+            settings,
+            fetcher,
+            current: ArcSwapOption::empty(),
+            absent: Mutex::default(),
+            report: Mutex::default(),
+        });
+        let task = tokio::spawn(refresh::run(Arc::clone(&inner))).abort_handle();
+        Self(Arc::new(Handle { inner, task }))
+    }
+
+    /// The issuer.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.0.inner.settings.issuer
+    }
+
+    /// What the set in use says. Waits for nothing. `Unknown` here is not yet a refusal: the set may be behind.
+    #[must_use]
+    pub fn lookup(&self, kid: Option<&str>, algorithm: Algorithm) -> Lookup {
+        self.0.inner.lookup(kid, algorithm)
+    }
+
+    /// What the issuer says: as [`lookup`](Self::lookup), after one shared fetch where the set in use has no answer.
+    /// Only `Unknown` from here is a refusal.
+    pub async fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Lookup {
+        let inner = &*self.0.inner;
+        let first = inner.lookup(kid, algorithm);
+        match &first {
+            Lookup::Found(_) | Lookup::Unfit => return first,
+            // No key with such a name is ever taken into a set.
+            Lookup::Unknown if kid.is_some_and(|kid| !jwk::is_printable(kid)) => return first,
+            Lookup::Unknown if inner.absent().holds(&Mark::of(kid, algorithm)) => return first,
+            Lookup::Unknown | Lookup::Unavailable => {}
+        }
+        let (begun, done) = inner.fetches.demand();
+        let ended = inner.wait(begun, done).await;
+        match inner.lookup(kid, algorithm) {
+            Lookup::Unknown if ended == Ended::Answered => {
+                inner.absent().insert(Mark::of(kid, algorithm));
+                Lookup::Unknown
+            }
+            Lookup::Unknown => Lookup::Unavailable,
+            other => other,
+        }
+    }
+
+    /// What to do about a signature that did not hold under `key`: the issuer may have new material under the same
+    /// name. Makes at most one fetch for all, under the same floor as unknown keys.
+    pub async fn refresh_after_bad_signature(&self, key: &VerifyingKey) -> AfterBadSignature {
+        let inner = &*self.0.inner;
+        if let Some(new) = inner.replaced(key) {
+            return AfterBadSignature::NewKey(new);
+        }
+        let (begun, done) = inner.fetches.demand();
+        let ended = inner.wait(begun, done).await;
+        match inner.replaced(key) {
+            Some(new) => AfterBadSignature::NewKey(new),
+            None if ended == Ended::Answered => AfterBadSignature::Confirmed,
+            None => AfterBadSignature::Unchecked,
+        }
+    }
+
+    /// Waits until a first fetch has ended, well or badly.
+    pub async fn tried(&self) {
+        let mut done = self.0.inner.fetches.watch();
+        // The sender lives as long as `self`.
+        let _ = done.wait_for(|done| done.number > 0).await;
+    }
+
+    /// A picture for the operator.
+    #[must_use]
+    pub fn status(&self) -> KeysStatus {
+        status::of(&self.0.inner)
+    }
+}
+
+/// How a shared fetch ended for one who waited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// It began after the question and brought a good answer.
+    Answered,
+    /// Anything else: it began before, failed, took too long, or was not due.
+    Open,
+}
+
+impl Inner {
+    fn lookup(&self, kid: Option<&str>, algorithm: Algorithm) -> Lookup {
+        let current = self.current.load();
+        match &*current {
+            Some(current) if current.age() <= self.settings.max_stale => current.set.lookup(kid, algorithm),
+            Some(_) | None => Lookup::Unavailable,
+        }
+    }
+
+    fn replaced(&self, key: &VerifyingKey) -> Option<Arc<VerifyingKey>> {
+        match self.lookup(key.kid.as_deref(), key.algorithm) {
+            Lookup::Found(found) if found.material != key.material => Some(found),
+            Lookup::Found(_) | Lookup::Unknown | Lookup::Unfit | Lookup::Unavailable => None,
+        }
+    }
+
+    async fn wait(&self, begun: Begun, mut done: watch::Receiver<Done>) -> Ended {
+        let (number, after_question) = match begun {
+            Begun::Now(number) => (number, true),
+            Begun::Before(number) => (number, false),
+            Begun::NotDue => return Ended::Open,
+        };
+        match timeout(self.settings.wait, done.wait_for(|done| done.number >= number)).await {
+            Ok(Ok(done)) if done.good && after_question => Ended::Answered,
+            _ => Ended::Open,
+        }
+    }
+
+    fn absent(&self) -> std::sync::MutexGuard<'_, Absent> {
+        self.absent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn report(&self) -> std::sync::MutexGuard<'_, status::Report> {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests;
