@@ -1,0 +1,226 @@
+//! The stand-in on the network: HTTP/1.1 on one address, with or without TLS.
+//!
+//! Owns connections and where faults act on answers. Requests are bounded; what they mean is the endpoints' business.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use anyhow::{Context as _, Result};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::header::CONTENT_TYPE;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
+
+use crate::endpoints::{Answer, Call, Endpoint, answer};
+use crate::fault::Fault;
+use crate::form::Form;
+use crate::realm::Realm;
+
+/// Bytes of a request body that are read at most.
+const MOST_BODY: usize = 256 * 1024;
+
+/// A listening stand-in. Dropping it ends the listener and every connection.
+pub(crate) struct Serving {
+    task: JoinHandle<()>,
+    stop: watch::Sender<bool>,
+    cut: watch::Sender<u64>,
+}
+
+impl Serving {
+    pub(crate) fn start(listener: TcpListener, tls: Option<TlsAcceptor>, realm: Arc<Realm>) -> Self {
+        let (stop, cut) = (watch::Sender::new(false), watch::Sender::new(0));
+        let task = tokio::spawn(accept(listener, tls, realm, stop.subscribe(), cut.clone()));
+        Self { task, stop, cut }
+    }
+
+    /// Ends every connection that is open now; new ones are taken.
+    pub(crate) fn cut_connections(&self) {
+        self.cut.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// Ends the listener and every connection, and waits until the address is free.
+    pub(crate) async fn stop(mut self) {
+        self.stop.send_replace(true);
+        // It ends by itself; a panic in it has been reported by the runtime already.
+        let _ = (&mut self.task).await;
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("{address} can't be listened on"))
+}
+
+async fn accept(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    realm: Arc<Realm>,
+    mut stop: watch::Receiver<bool>,
+    cut: watch::Sender<u64>,
+) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(connection(stream, tls.clone(), realm.clone(), cut.subscribe()));
+                }
+                // Out of descriptors or aborted by the peer: others may still succeed.
+                Err(_) => tokio::task::yield_now().await,
+            },
+            Some(_) = connections.join_next() => {}
+            _ = stop.changed() => break,
+        }
+    }
+    drop(listener);
+    connections.shutdown().await;
+}
+
+async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, realm: Arc<Realm>, mut cut: watch::Receiver<u64>) {
+    let serve = async {
+        // Without it a reply in two writes waits for the peer's acknowledgement.
+        let _ = stream.set_nodelay(true);
+        match tls {
+            None => serve(stream, realm).await,
+            Some(acceptor) => {
+                if let Ok(stream) = acceptor.accept(stream).await {
+                    serve(stream, realm).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = serve => {}
+        _ = cut.changed() => {}
+    }
+}
+
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, realm: Arc<Realm>) {
+    let service = service_fn(move |request| respond(realm.clone(), request));
+    // A connection that ends badly is the peer's affair, or the fault that was asked for.
+    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+}
+
+/// The connection ends here, on purpose.
+#[derive(Debug)]
+pub(crate) struct Cut;
+
+impl std::fmt::Display for Cut {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("connection cut on purpose")
+    }
+}
+
+impl std::error::Error for Cut {}
+
+impl From<Infallible> for Cut {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+async fn respond(realm: Arc<Realm>, request: Request<Incoming>) -> Result<Response<Content>, Cut> {
+    let Some(endpoint) = Endpoint::at(request.uri().path()) else {
+        return render(Answer::empty(StatusCode::NOT_FOUND), None);
+    };
+    realm.count(endpoint);
+    let fault = realm.faults.of(endpoint);
+    match fault.as_deref() {
+        Some(Fault::Held(point)) => point.wait().await,
+        Some(Fault::Delay(delay)) => tokio::time::sleep(*delay).await,
+        Some(Fault::Close) => return Err(Cut),
+        Some(Fault::Status(status)) => {
+            let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            return render(Answer::empty(status), None);
+        }
+        Some(Fault::Body { .. } | Fault::Oversize(_) | Fault::Truncated) | None => {}
+    }
+    let Some(call) = read(request).await else {
+        return render(Answer::empty(StatusCode::PAYLOAD_TOO_LARGE), None);
+    };
+    let answer = answer(&realm, endpoint, &call).unwrap_or_else(|_| Answer::empty(StatusCode::INTERNAL_SERVER_ERROR));
+    render(answer, fault.as_deref())
+}
+
+async fn read(request: Request<Incoming>) -> Option<Call> {
+    let (parts, body) = request.into_parts();
+    let body = Limited::new(body, MOST_BODY).collect().await.ok()?.to_bytes();
+    Some(Call {
+        method: parts.method,
+        headers: parts.headers,
+        query: Form::parse(parts.uri.query().unwrap_or_default().as_bytes()),
+        body: Form::parse(&body),
+    })
+}
+
+fn render(answer: Answer, fault: Option<&Fault>) -> Result<Response<Content>, Cut> {
+    let whole = |body: Bytes| Content { announced: body.len(), rest: Some(body), blanks: 0 };
+    let content = match fault {
+        Some(Fault::Body { content_type, body }) => {
+            let response = Response::builder().header(CONTENT_TYPE, *content_type).body(whole(body.clone()));
+            return response.map_err(|_| Cut);
+        }
+        Some(Fault::Truncated) => {
+            Content { announced: answer.body.len(), rest: Some(answer.body.slice(..answer.body.len() / 2)), blanks: 0 }
+        }
+        Some(Fault::Oversize(blanks)) => {
+            Content { announced: answer.body.len() + blanks, rest: Some(answer.body), blanks: *blanks }
+        }
+        Some(Fault::Delay(_) | Fault::Held(_) | Fault::Status(_) | Fault::Close) | None => whole(answer.body),
+    };
+    let mut response = Response::new(content);
+    *response.status_mut() = answer.status;
+    response.headers_mut().extend(answer.headers);
+    Ok(response)
+}
+
+/// A body that may break its promise: it announces a length, sends what it has, then blanks, then ends or breaks off.
+struct Content {
+    announced: usize,
+    rest: Option<Bytes>,
+    blanks: usize,
+}
+
+impl Body for Content {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        const BLANKS: &[u8] = &[b' '; 16 * 1024];
+        let next = match self.rest.take().filter(|rest| !rest.is_empty()) {
+            Some(rest) => rest,
+            None if self.blanks > 0 => {
+                let count = self.blanks.min(BLANKS.len());
+                self.blanks -= count;
+                Bytes::from_static(BLANKS).slice(..count)
+            }
+            None if self.announced > 0 => return Poll::Ready(Some(Err(Cut))),
+            None => return Poll::Ready(None),
+        };
+        self.announced = self.announced.saturating_sub(next.len());
+        Poll::Ready(Some(Ok(Frame::data(next))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.announced == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.announced as u64)
+    }
+}
