@@ -1,1 +1,39 @@
-//! x
+//! The rules by which a Pro Santé Connect login is judged: pure functions from values to values.
+//!
+//! Owns every decision about credentials, tokens, claims, identities and mailboxes. No clock, no random, no network, no
+//! `std`: time and evidence come in as arguments, and the same values always give the same answer. It never verifies a
+//! signature and never remembers anything; whoever calls it proves what [`open`] asks before calling [`decide`].
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+#[cfg(test)]
+extern crate std;
+
+mod address;
+mod claims;
+mod contract;
+mod identity;
+mod introspection;
+mod json;
+mod jws;
+mod login;
+mod reason;
+mod sasl;
+mod schema;
+mod settings;
+
+pub use contract::{
+    Algorithm, Attempt, Claims, Credentials, Evidence, Grant, Inquiry, Introspect, Introspected, Introspection,
+    Mailbox, MailboxKind, Protocol, Span, Verdict,
+};
+pub use jws::MAX_TOKEN;
+pub use login::{decide, open};
+pub use reason::{DenyReason, UnavailableReason};
+pub use sasl::MAX_RESPONSE;
+pub use schema::SETTINGS_SCHEMA;
+pub use settings::{Problem, Settings, configure};
+
+#[cfg(test)]
+mod samples;

@@ -1,0 +1,124 @@
+//! Conversions between the WIT types and those of the rules, one to one.
+//!
+//! Owns no decision. Every enum is matched case by case, so that a change of either side stops the build here.
+
+use octroi_rules as rules;
+
+use crate::bindings::exports::octroi::policy::login::{self as wit};
+use crate::bindings::exports::octroi::policy::manifest;
+
+/// Maps enums of equal cases both exhaustively and in the same order.
+macro_rules! cases {
+    ($(#[$doc:meta])* $name:ident: $from:path => $to:path { $($case:ident),+ $(,)? }) => {
+        $(#[$doc])*
+        pub(crate) fn $name(from: $from) -> $to {
+            use $from as From;
+            use $to as To;
+            match from { $(From::$case => To::$case,)+ }
+        }
+    };
+}
+
+cases!(algorithm: rules::Algorithm => wit::Algorithm { Rs256, Rs384, Rs512, Ps256, Ps384, Ps512, Es256, Es384 });
+cases!(algorithm_back: wit::Algorithm => rules::Algorithm { Rs256, Rs384, Rs512, Ps256, Ps384, Ps512, Es256, Es384 });
+cases!(introspect: rules::Introspect => wit::Introspect { Never, Prefer, Must });
+cases!(introspect_back: wit::Introspect => rules::Introspect { Never, Prefer, Must });
+cases!(protocol: wit::Protocol => rules::Protocol { Imap, Smtp, Other });
+cases!(mailbox_kind: wit::MailboxKind => rules::MailboxKind { Per, Org, App });
+cases!(unavailable_reason: rules::UnavailableReason => wit::UnavailableReason { IntrospectionUnavailable });
+cases!(deny_reason: rules::DenyReason => wit::DenyReason {
+    MechanismUnsupported, MessageMalformed, TooLarge, TokenMalformed, TokenEncrypted, TokenType, CriticalHeader,
+    AlgorithmRefused, IssuerUnknown, ClaimMissing, TokenExpired, TokenNotYetValid, TokenNotBearer, AssuranceRefused,
+    ClientRefused, AudienceRefused, SessionExpired, SessionInconsistent, IdentityMissing, IdentityInconsistent,
+    TokenInactive, IntrospectionMismatch, MailboxMalformed, MailboxRefused, NoMailbox,
+});
+
+pub(crate) fn problem(from: rules::Problem) -> manifest::Problem {
+    let rules::Problem { pointer, message } = from;
+    manifest::Problem { pointer, message }
+}
+
+pub(crate) fn attempt(from: &wit::Attempt) -> rules::Attempt<'_> {
+    let credentials = match &from.credentials {
+        wit::Credentials::Sasl(wit::SaslMessage { mechanism, response }) => rules::Credentials::Sasl { mechanism, response },
+        wit::Credentials::Bearer(token) => rules::Credentials::Bearer(token),
+    };
+    rules::Attempt { credentials, mailbox: from.mailbox.as_deref(), protocol: protocol(from.protocol) }
+}
+
+fn span(from: rules::Span) -> wit::Span {
+    let rules::Span { start, length } = from;
+    wit::Span { start, length }
+}
+
+fn span_back(from: wit::Span) -> rules::Span {
+    let wit::Span { start, length } = from;
+    rules::Span { start, length }
+}
+
+fn claims(from: rules::Claims) -> wit::Claims {
+    let rules::Claims { subject, session, authorized_party, expires_at, not_before, issued_at, authenticated_at } = from;
+    wit::Claims { subject, session, authorized_party, expires_at, not_before, issued_at, authenticated_at }
+}
+
+fn claims_back(from: wit::Claims) -> rules::Claims {
+    let wit::Claims { subject, session, authorized_party, expires_at, not_before, issued_at, authenticated_at } = from;
+    rules::Claims { subject, session, authorized_party, expires_at, not_before, issued_at, authenticated_at }
+}
+
+pub(crate) fn inquiry(from: rules::Inquiry) -> wit::Inquiry {
+    wit::Inquiry {
+        token: span(from.token),
+        signed: span(from.signed),
+        issuer: from.issuer,
+        key_id: from.key_id,
+        algorithm: algorithm(from.algorithm),
+        identity: from.identity,
+        identities_differ: from.identities_differ,
+        mailbox: from.mailbox,
+        introspect: introspect(from.introspect),
+        claims: claims(from.claims),
+    }
+}
+
+pub(crate) fn inquiry_back(from: wit::Inquiry) -> rules::Inquiry {
+    rules::Inquiry {
+        token: span_back(from.token),
+        signed: span_back(from.signed),
+        issuer: from.issuer,
+        key_id: from.key_id,
+        algorithm: algorithm_back(from.algorithm),
+        identity: from.identity,
+        identities_differ: from.identities_differ,
+        mailbox: from.mailbox,
+        introspect: introspect_back(from.introspect),
+        claims: claims_back(from.claims),
+    }
+}
+
+pub(crate) fn evidence(from: wit::Evidence) -> rules::Evidence {
+    let introspection = match from.introspection {
+        wit::Introspection::NotAsked => rules::Introspection::NotAsked,
+        wit::Introspection::Unavailable => rules::Introspection::Unavailable,
+        wit::Introspection::Inactive => rules::Introspection::Inactive,
+        wit::Introspection::Active(wit::Introspected { subject, session, authorized_party, expires_at }) => {
+            rules::Introspection::Active(rules::Introspected { subject, session, authorized_party, expires_at })
+        }
+    };
+    rules::Evidence { introspection, mailboxes: from.mailboxes.into_iter().map(mailbox).collect() }
+}
+
+fn mailbox(from: wit::Mailbox) -> rules::Mailbox {
+    let wit::Mailbox { address, kind, persons } = from;
+    rules::Mailbox { address, kind: mailbox_kind(kind), persons }
+}
+
+pub(crate) fn verdict(from: rules::Verdict) -> wit::Verdict {
+    match from {
+        rules::Verdict::Allow(rules::Grant { identity, mailboxes, degraded }) => {
+            wit::Verdict::Allow(wit::Grant { identity, mailboxes, degraded })
+        }
+        rules::Verdict::Deny(reason) => wit::Verdict::Deny(deny_reason(reason)),
+        rules::Verdict::Unavailable(reason) => wit::Verdict::Unavailable(unavailable_reason(reason)),
+    }
+}
