@@ -1,1 +1,20 @@
-//! x
+//! Octroi: the sidecar that stands between Dovecot, Postfix and Pro Sante Connect.
+//!
+//! A login comes in at a door ([`doors`]), is judged by the [`gate`], and nowhere else: the policy component
+//! ([`policy`]) asks and decides, [`evidence`] proves, [`rails`] hold. Dependencies run that way only.
+
+pub mod audit;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod doors;
+pub mod evidence;
+pub mod gate;
+pub mod http;
+pub mod policy;
+pub mod proto;
+pub mod pseudonym;
+pub mod rails;
+pub mod reason;
+pub mod secret;
+pub mod store;

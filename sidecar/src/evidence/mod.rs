@@ -1,0 +1,7 @@
+//! What the sidecar proves: keys, signature, introspection, directory. No policy, no protocol of a door.
+
+pub mod directory;
+pub mod import;
+pub mod introspection;
+pub mod keys;
+pub mod token;

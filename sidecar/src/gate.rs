@@ -1,0 +1,308 @@
+//! The request path: open, prove, decide, rails. Every way in ends here, and nothing else lets anybody in.
+//!
+//! What is at hand (keys, no introspection) is judged in one computation on one policy instance. What has to be
+//! awaited is awaited without an instance: see [`Step`].
+
+mod attempt;
+mod terms;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::sync::Semaphore;
+
+pub use attempt::{Attempt, Credentials, Decision, DecisionId, Door, Outcome, Protocol};
+use terms::{algorithm, ask, deny, found, listed, presented, raw, word};
+
+use crate::audit::{Audit, Judgement};
+use crate::clock::{Clock, UnixSeconds};
+use crate::evidence::directory::Directory;
+use crate::evidence::introspection::{Introspection, Question};
+use crate::evidence::keys::{AfterBadSignature, Keys, Lookup, VerifyingKey};
+use crate::evidence::token::{Presented, Proven, Unproven};
+use crate::policy::wit::login::{self, Evidence, Inquiry, Introspect, Verdict};
+use crate::policy::{Instance, Release};
+use crate::rails::{self, Ground, Rails};
+use crate::reason::{DenyReason, UnavailableReason};
+
+/// One issuer of tokens and what belongs to it alone.
+pub struct Issuer {
+    /// `iss`, byte for byte.
+    pub name: Arc<str>,
+    /// Domains in which its tokens may open mailboxes.
+    pub mailbox_domains: Vec<String>,
+    /// Its keys.
+    pub keys: Keys,
+    /// Its introspection endpoint, where one is configured.
+    pub introspection: Option<Introspection>,
+}
+
+/// What the gate is made of.
+pub struct Parts {
+    /// The policy in service.
+    pub release: Release,
+    /// Issuers, each with its own keys.
+    pub issuers: Vec<Issuer>,
+    /// Whose mailbox it is.
+    pub directory: Directory,
+    /// Numbers of the rails.
+    pub rails: Rails,
+    /// Where decisions are recorded.
+    pub audit: Audit,
+    /// The clock.
+    pub clock: Clock,
+    /// Most attempts at one moment.
+    pub max_in_flight: usize,
+}
+
+/// The gate.
+pub struct Gate {
+    release: ArcSwap<Release>,
+    issuers: Vec<Issuer>,
+    directory: Directory,
+    rails: Rails,
+    audit: Audit,
+    clock: Clock,
+    in_flight: Semaphore,
+}
+
+/// How far an attempt gets without waiting for anybody.
+enum Step {
+    /// Decided.
+    Done(Outcome),
+    /// Something has to be awaited. The instance that opened the attempt is gone by now.
+    Wait(Box<Inquiry>, Missing),
+}
+
+/// What is not at hand.
+enum Missing {
+    /// A key that fits.
+    Key,
+    /// A newer key of the same name: this one does not verify the signature.
+    NewerKey(Arc<VerifyingKey>),
+    /// The issuer's word on the token, whose signature holds.
+    Word(Box<Proven>),
+}
+
+impl Gate {
+    /// Builds the gate.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            release: ArcSwap::from_pointee(parts.release),
+            issuers: parts.issuers,
+            directory: parts.directory,
+            rails: parts.rails,
+            audit: parts.audit,
+            clock: parts.clock,
+            in_flight: Semaphore::new(parts.max_in_flight),
+        }
+    }
+
+    /// The policy in service.
+    #[must_use]
+    pub fn release(&self) -> Arc<Release> {
+        self.release.load_full()
+    }
+
+    /// The issuers, for the operator's view.
+    #[must_use]
+    pub fn issuers(&self) -> &[Issuer] {
+        &self.issuers
+    }
+
+    /// Judges one attempt and records the decision.
+    pub async fn authenticate(&self, attempt: Attempt) -> Decision {
+        let id = DecisionId::random();
+        let begun = tokio::time::Instant::now();
+        let release = self.release.load_full();
+        let mut facts = Facts::default();
+        let outcome = self.judge(&release, &attempt, &mut facts).await;
+        self.audit.judgement(&Judgement {
+            id,
+            now: self.clock.now(),
+            attempt: &attempt,
+            outcome: &outcome,
+            release: release.digest(),
+            issuer: facts.issuer.as_deref(),
+            key_id: facts.key_id.as_deref(),
+            identities_differ: facts.identities_differ,
+            took: begun.elapsed(),
+        });
+        Decision { id, outcome }
+    }
+
+    async fn judge(&self, release: &Release, attempt: &Attempt, facts: &mut Facts) -> Outcome {
+        let Ok(_place) = self.in_flight.try_acquire() else { return UnavailableReason::Overloaded.into() };
+        let Some(raw) = raw(&attempt.credentials) else { return DenyReason::MessageMalformed.into() };
+        let asked = ask(attempt);
+        match self.at_once(release, attempt, &asked, &raw, facts) {
+            Step::Done(outcome) => outcome,
+            Step::Wait(inquiry, missing) => match self.prove(attempt, &inquiry, missing, &raw, facts).await {
+                Ok((proven, introspection)) => {
+                    // Time passed: a fresh instance, a fresh look at the clock.
+                    let now = self.clock.now();
+                    match release.instance() {
+                        Ok(instance) => self.decide(instance, attempt, &inquiry, &proven, introspection, now),
+                        Err(fault) => fault.into(),
+                    }
+                }
+                Err(outcome) => outcome,
+            },
+        }
+    }
+
+    /// Opens the attempt and, where everything is at hand, proves and decides on the same instance. Not async: the
+    /// instance can't outlive it.
+    fn at_once(
+        &self,
+        release: &Release,
+        attempt: &Attempt,
+        asked: &login::Attempt,
+        raw: &[u8],
+        facts: &mut Facts,
+    ) -> Step {
+        let now = self.clock.now();
+        let mut instance = match release.instance() {
+            Ok(instance) => instance,
+            Err(fault) => return Step::Done(fault.into()),
+        };
+        let inquiry = match instance.open(asked, now) {
+            Ok(Ok(inquiry)) => inquiry,
+            Ok(Err(refusal)) => return Step::Done(deny(refusal.reason).into()),
+            Err(fault) => return Step::Done(fault.into()),
+        };
+        facts.read(&inquiry);
+        let Some(issuer) = self.issuer(&inquiry.issuer) else { return Step::Done(DenyReason::RailIssuer.into()) };
+        let Some(presented) = presented(attempt, &inquiry, raw) else {
+            return Step::Done(DenyReason::RailToken.into());
+        };
+        let key = match issuer.keys.lookup(inquiry.key_id.as_deref(), algorithm(inquiry.algorithm)) {
+            Lookup::Found(key) => key,
+            Lookup::Unfit => return Step::Done(DenyReason::KeyUnfit.into()),
+            Lookup::Unknown | Lookup::Unavailable => return Step::Wait(Box::new(inquiry), Missing::Key),
+        };
+        match self.proven(&presented, &key, &inquiry, facts) {
+            Err(Outcome::Deny(DenyReason::SignatureInvalid)) => Step::Wait(Box::new(inquiry), Missing::NewerKey(key)),
+            Err(outcome) => Step::Done(outcome),
+            Ok(proven) if inquiry.introspect == Introspect::Never => {
+                let nothing = login::Introspection::NotAsked;
+                Step::Done(self.decide(instance, attempt, &inquiry, &proven, nothing, now))
+            }
+            Ok(proven) => Step::Wait(Box::new(inquiry), Missing::Word(Box::new(proven))),
+        }
+    }
+
+    /// Proves what was not at hand, with deadlines and without an instance.
+    async fn prove(
+        &self,
+        attempt: &Attempt,
+        inquiry: &Inquiry,
+        missing: Missing,
+        raw: &[u8],
+        facts: &mut Facts,
+    ) -> Result<(Proven, login::Introspection), Outcome> {
+        let issuer = self.issuer(&inquiry.issuer).ok_or(DenyReason::RailIssuer)?;
+        let presented = presented(attempt, inquiry, raw).ok_or(DenyReason::RailToken)?;
+        let proven = match missing {
+            Missing::Word(proven) => *proven,
+            Missing::Key => {
+                let key = found(issuer.keys.find(inquiry.key_id.as_deref(), algorithm(inquiry.algorithm)).await)?;
+                self.proven(&presented, &key, inquiry, facts)?
+            }
+            Missing::NewerKey(key) => match issuer.keys.refresh_after_bad_signature(&key).await {
+                AfterBadSignature::NewKey(key) => self.proven(&presented, &key, inquiry, facts)?,
+                AfterBadSignature::Confirmed | AfterBadSignature::Unchecked => {
+                    return Err(DenyReason::SignatureInvalid.into());
+                }
+            },
+        };
+        let word = match (inquiry.introspect, &issuer.introspection) {
+            (Introspect::Never, _) => login::Introspection::NotAsked,
+            (Introspect::Prefer | Introspect::Must, None) => login::Introspection::Unavailable,
+            (Introspect::Prefer | Introspect::Must, Some(introspection)) => {
+                let question = Question {
+                    token: presented.token(),
+                    expires_at: proven.expires_at,
+                    authorized_party: proven.authorized_party.as_deref(),
+                };
+                word(introspection.ask(question).await)
+            }
+        };
+        Ok((proven, word))
+    }
+
+    /// Verifies the signature and holds the payload against the first rails, before anybody is asked about it.
+    fn proven(
+        &self,
+        presented: &Presented<'_>,
+        key: &VerifyingKey,
+        inquiry: &Inquiry,
+        facts: &mut Facts,
+    ) -> Result<Proven, Outcome> {
+        facts.key_id.clone_from(&key.kid);
+        let proven = presented.verify(key).map_err(|unproven| match unproven {
+            Unproven::Signature => DenyReason::SignatureInvalid,
+            Unproven::Payload => DenyReason::TokenMalformed,
+        })?;
+        rails::issuer(&proven, &inquiry.issuer)?;
+        rails::time(&proven, self.rails, self.clock.now())?;
+        rails::identity(&proven, &inquiry.identity)?;
+        Ok(proven)
+    }
+
+    /// Lets the policy decide, and cuts its verdict down to what the rails allow.
+    fn decide(
+        &self,
+        mut instance: Instance<'_>,
+        attempt: &Attempt,
+        inquiry: &Inquiry,
+        proven: &Proven,
+        introspection: login::Introspection,
+        now: UnixSeconds,
+    ) -> Outcome {
+        let Some(issuer) = self.issuer(&inquiry.issuer) else { return DenyReason::RailIssuer.into() };
+        let directory = self.directory.snapshot();
+        let mailboxes = rails::listed(&directory, &inquiry.identity, &issuer.mailbox_domains).map(listed).collect();
+        let evidence = Evidence { introspection, mailboxes };
+        match instance.decide(inquiry, &evidence, now) {
+            Err(fault) => fault.into(),
+            Ok(Verdict::Deny(reason)) => deny(reason).into(),
+            Ok(Verdict::Unavailable(login::UnavailableReason::IntrospectionUnavailable)) => {
+                UnavailableReason::IntrospectionUnavailable.into()
+            }
+            Ok(Verdict::Allow(grant)) => {
+                let ground = Ground {
+                    proven,
+                    issuer: &issuer.name,
+                    domains: &issuer.mailbox_domains,
+                    directory: &directory,
+                    asked: [attempt.mailbox.as_deref(), inquiry.mailbox.as_deref()],
+                };
+                match rails::permit(&grant, &ground, self.rails, now) {
+                    Ok(permit) => Outcome::Allow(permit),
+                    Err(reason) => reason.into(),
+                }
+            }
+        }
+    }
+
+    fn issuer(&self, name: &str) -> Option<&Issuer> {
+        self.issuers.iter().find(|issuer| &*issuer.name == name)
+    }
+}
+
+/// What the audit record keeps of an attempt, whatever its end.
+#[derive(Default)]
+struct Facts {
+    issuer: Option<String>,
+    key_id: Option<String>,
+    identities_differ: bool,
+}
+
+impl Facts {
+    fn read(&mut self, inquiry: &Inquiry) {
+        self.issuer = Some(inquiry.issuer.clone());
+        self.identities_differ = inquiry.identities_differ;
+    }
+}

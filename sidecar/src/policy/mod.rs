@@ -1,0 +1,20 @@
+//! Hosts the policy component: loads it, arms its limits, calls it. Proves nothing and decides nothing.
+
+mod engine;
+mod release;
+
+pub use engine::{Engine, Limits};
+pub use release::{Fault, Instance, LoadError, Problem, Release};
+
+/// The component that is built with the sidecar: the default policy.
+pub const EMBEDDED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/policy.wasm"));
+
+/// Types of the WIT world, as wasmtime's `bindgen!` writes them. Their documentation is in `wit/policy.wit`.
+#[allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all, reason = "generated code")]
+pub mod wit {
+    mod bindings {
+        wasmtime::component::bindgen!({ path: "../wit", world: "policy" });
+    }
+    pub use bindings::exports::octroi::policy::{login, manifest};
+    pub(super) use bindings::{Policy, PolicyPre};
+}

@@ -1,0 +1,206 @@
+//! A policy in service: a component that was checked and compiled, with the settings that it accepted.
+//!
+//! Every login gets instances of its own. An [`Instance`] is neither `Send` nor shared, so that the compiler refuses
+//! code that keeps one across an `.await`: no instance ever waits for a network.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use wasmtime::component::{Component, Linker};
+use wasmtime::{Store, Trap};
+
+use super::engine::{Engine, Guard};
+use super::wit::login::{Attempt, Evidence, Inquiry, Refusal, Verdict};
+use super::wit::manifest::Card;
+use super::wit::{Policy, PolicyPre};
+use crate::clock::UnixSeconds;
+use crate::reason::UnavailableReason;
+
+/// One thing wrong with the settings, as the policy says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// JSON pointer of the value at fault (RFC 6901).
+    pub pointer: String,
+    /// What is wrong and how to mend it.
+    pub message: String,
+}
+
+/// Why a component can't become a release.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// Not a component, or not a valid one.
+    #[error("not a valid WebAssembly component: {0:#}")]
+    Invalid(wasmtime::Error),
+    /// It wants something from outside.
+    #[error("a policy imports nothing, this component imports: {}", .0.join(", "))]
+    Imports(Vec<String>),
+    /// It does not export the world `octroi:policy/policy`.
+    #[error("the component does not export the world octroi:policy/policy@0.1.0: {0:#}")]
+    World(wasmtime::Error),
+    /// It failed while it read its settings.
+    #[error("the policy failed while it described itself or read its settings: {0}")]
+    Fault(#[from] Fault),
+    /// It refused its settings.
+    #[error("the policy refuses its settings: {}", problems(.0))]
+    Settings(Vec<Problem>),
+}
+
+fn problems(problems: &[Problem]) -> String {
+    let lines: Vec<String> = problems.iter().map(|p| format!("{}: {}", p.pointer, p.message)).collect();
+    lines.join("; ")
+}
+
+/// Why a call gave no answer. Never says what the policy was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The policy trapped: a panic, an out-of-bounds access, an exhausted stack, an answer that breaks the contract.
+    #[error("the policy trapped")]
+    Trapped,
+    /// The deadline passed.
+    #[error("the policy took too long")]
+    Timeout,
+    /// It wanted more memory or table elements than it may have, or there were too many instances.
+    #[error("the policy asked for more than its limits")]
+    Limit,
+}
+
+impl From<Fault> for UnavailableReason {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Trapped => Self::PolicyTrapped,
+            Fault::Timeout => Self::PolicyTimeout,
+            Fault::Limit => Self::PolicyLimit,
+        }
+    }
+}
+
+/// A policy in service.
+pub struct Release {
+    engine: Engine,
+    policy: PolicyPre<Guard>,
+    card: Card,
+    digest: String,
+    settings: Vec<u8>,
+}
+
+impl fmt::Debug for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Release({} {} {})", self.card.name, self.card.version, self.digest)
+    }
+}
+
+impl Release {
+    /// Checks a component, compiles it and lets it read its settings. Takes a third of a second of CPU: not for a
+    /// thread that serves logins.
+    ///
+    /// # Errors
+    /// The first step that fails; a settings error carries every problem.
+    pub fn load(engine: &Engine, wasm: &[u8], settings: &str) -> Result<Self, LoadError> {
+        let component = Component::from_binary(engine.wasmtime(), wasm).map_err(LoadError::Invalid)?;
+        let imports: Vec<String> =
+            component.component_type().imports(engine.wasmtime()).map(|(name, _)| name.to_owned()).collect();
+        if !imports.is_empty() {
+            return Err(LoadError::Imports(imports));
+        }
+        let pre = Linker::new(engine.wasmtime()).instantiate_pre(&component).map_err(LoadError::World)?;
+        let policy = PolicyPre::new(pre).map_err(LoadError::World)?;
+        let mut release = Self {
+            engine: engine.clone(),
+            policy,
+            card: Card { name: String::new(), version: String::new(), settings_schema: String::new() },
+            digest: sha256_hex(wasm),
+            settings: Vec::new(),
+        };
+        release.card = release.instance()?.describe()?;
+        release.settings = release.instance()?.configure(settings)?.map_err(LoadError::Settings)?;
+        Ok(release)
+    }
+
+    /// A fresh instance with all limits armed, for the calls of one login.
+    ///
+    /// # Errors
+    /// [`Fault::Limit`] when the component does not fit the limits or too many instances live.
+    pub fn instance(&self) -> Result<Instance<'_>, Fault> {
+        let mut store = self.engine.store();
+        match self.policy.instantiate(&mut store) {
+            Ok(policy) => Ok(Instance { store, policy, release: self, here: PhantomData }),
+            Err(error) => Err(fault(&store, &error).unwrap_or(Fault::Limit)),
+        }
+    }
+
+    /// The policy's card.
+    #[must_use]
+    pub const fn card(&self) -> &Card {
+        &self.card
+    }
+
+    /// SHA-256 of the component, in hexadecimal.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+}
+
+fn sha256_hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+    digest.as_ref().iter().fold(String::with_capacity(64), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+/// One instance of the policy. Stays on its thread, inside one computation.
+pub struct Instance<'r> {
+    store: Store<Guard>,
+    policy: Policy,
+    release: &'r Release,
+    here: PhantomData<*const ()>,
+}
+
+impl Instance<'_> {
+    /// Lets the policy read the attempt.
+    ///
+    /// # Errors
+    /// The policy gave no answer.
+    pub fn open(&mut self, attempt: &Attempt, now: UnixSeconds) -> Result<Result<Inquiry, Refusal>, Fault> {
+        let login = self.policy.octroi_policy_login();
+        let answer = login.call_open(&mut self.store, &self.release.settings, attempt, now.0);
+        answer.map_err(|error| fault(&self.store, &error).unwrap_or(Fault::Trapped))
+    }
+
+    /// Lets the policy decide on what was proven.
+    ///
+    /// # Errors
+    /// The policy gave no answer.
+    pub fn decide(&mut self, inquiry: &Inquiry, evidence: &Evidence, now: UnixSeconds) -> Result<Verdict, Fault> {
+        let login = self.policy.octroi_policy_login();
+        let answer = login.call_decide(&mut self.store, &self.release.settings, inquiry, evidence, now.0);
+        answer.map_err(|error| fault(&self.store, &error).unwrap_or(Fault::Trapped))
+    }
+
+    fn describe(&mut self) -> Result<Card, Fault> {
+        let answer = self.policy.octroi_policy_manifest().call_describe(&mut self.store);
+        answer.map_err(|error| fault(&self.store, &error).unwrap_or(Fault::Trapped))
+    }
+
+    fn configure(&mut self, settings: &str) -> Result<Result<Vec<u8>, Vec<Problem>>, Fault> {
+        let answer = self.policy.octroi_policy_manifest().call_configure(&mut self.store, settings);
+        let answer = answer.map_err(|error| fault(&self.store, &error).unwrap_or(Fault::Trapped))?;
+        Ok(answer.map_err(|problems| {
+            problems.into_iter().map(|p| Problem { pointer: p.pointer, message: p.message }).collect()
+        }))
+    }
+}
+
+/// Names a failed call: a refused growth first, since the trap that follows it says less.
+fn fault(store: &Store<Guard>, error: &wasmtime::Error) -> Option<Fault> {
+    if store.data().refused() {
+        return Some(Fault::Limit);
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::Interrupt) => Some(Fault::Timeout),
+        Some(_) => Some(Fault::Trapped),
+        None => None,
+    }
+}
