@@ -169,17 +169,20 @@ async fn read(request: Request<Incoming>) -> Option<Call> {
 }
 
 fn render(answer: Answer, fault: Option<&Fault>) -> Result<Response<Content>, Cut> {
-    let whole = |body: Bytes| Content { announced: body.len(), rest: Some(body), blanks: 0 };
+    let whole = |body: Bytes| Content { announced: body.len(), rest: Some(body), blanks: 0, flushed: false };
     let content = match fault {
         Some(Fault::Body { content_type, body }) => {
             let response = Response::builder().header(CONTENT_TYPE, *content_type).body(whole(body.clone()));
             return response.map_err(|_| Cut);
         }
-        Some(Fault::Truncated) => {
-            Content { announced: answer.body.len(), rest: Some(answer.body.slice(..answer.body.len() / 2)), blanks: 0 }
-        }
+        Some(Fault::Truncated) => Content {
+            announced: answer.body.len(),
+            rest: Some(answer.body.slice(..answer.body.len() / 2)),
+            blanks: 0,
+            flushed: false,
+        },
         Some(Fault::Oversize(blanks)) => {
-            Content { announced: answer.body.len() + blanks, rest: Some(answer.body), blanks: *blanks }
+            Content { announced: answer.body.len() + blanks, rest: Some(answer.body), blanks: *blanks, flushed: false }
         }
         Some(Fault::Delay(_) | Fault::Held(_) | Fault::Status(_) | Fault::Close) | None => whole(answer.body),
     };
@@ -194,13 +197,14 @@ struct Content {
     announced: usize,
     rest: Option<Bytes>,
     blanks: usize,
+    flushed: bool,
 }
 
 impl Body for Content {
     type Data = Bytes;
     type Error = Cut;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         const BLANKS: &[u8] = &[b' '; 16 * 1024];
         let next = match self.rest.take().filter(|rest| !rest.is_empty()) {
             Some(rest) => rest,
@@ -208,6 +212,12 @@ impl Body for Content {
                 let count = self.blanks.min(BLANKS.len());
                 self.blanks -= count;
                 Bytes::from_static(BLANKS).slice(..count)
+            }
+            // What was sent so far leaves the server's buffer before the connection breaks off.
+            None if self.announced > 0 && !self.flushed => {
+                self.flushed = true;
+                context.waker().wake_by_ref();
+                return Poll::Pending;
             }
             None if self.announced > 0 => return Poll::Ready(Some(Err(Cut))),
             None => return Poll::Ready(None),

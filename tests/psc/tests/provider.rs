@@ -134,7 +134,7 @@ async fn introspection_without_the_clients_secret_is_401_and_tells_nothing() -> 
     let psc = Psc::start().await?;
     let token = psc.token(&doctor_one()).mint();
     let (id, secret) = (psc.operator().id.as_str(), psc.operator_secret());
-    let wrong: [(Option<(&str, &str)>, Vec<(&str, &str)>); 6] = [
+    let wrong = [
         (None, vec![]),
         (Some((id, "wrong")), vec![]),
         (Some(("nobody", secret)), vec![]),
