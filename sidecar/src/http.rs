@@ -99,11 +99,7 @@ impl HttpClient {
             let builder = base(settings)?.pool_max_idle_per_host(idle);
             // A machine without any root certificate can still speak plain HTTP to loopback; its TLS calls fail.
             builder.build().or_else(|_| {
-                base(settings)?
-                    .pool_max_idle_per_host(idle)
-                    .tls_certs_only([])
-                    .build()
-                    .map_err(|_| HttpSetupError::Tls)
+                base(settings)?.pool_max_idle_per_host(idle).tls_certs_only([]).build().map_err(|_| HttpSetupError::Tls)
             })
         };
         Ok(Self { pooled: build(8)?, fresh: build(0)? })
@@ -145,8 +141,7 @@ fn base(settings: &HttpSettings) -> Result<ClientBuilder, HttpSetupError> {
         builder = builder.tls_certs_merge(roots);
     }
     if let Some(pem) = &settings.identity {
-        let identity =
-            reqwest::Identity::from_pem(pem.expose().as_bytes()).map_err(|_| HttpSetupError::Identity)?;
+        let identity = reqwest::Identity::from_pem(pem.expose().as_bytes()).map_err(|_| HttpSetupError::Identity)?;
         builder = builder.identity(identity);
     }
     if let Some(proxy) = &settings.proxy {

@@ -6,9 +6,11 @@
 //! fetch begun later than the question has shown the key absent. A key of one issuer never stands in another's set.
 
 mod absent;
+mod copy;
 mod discovery;
 mod fetches;
 mod jwk;
+mod material;
 mod refresh;
 mod roca;
 mod set;
@@ -24,11 +26,12 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
 
+pub use copy::{CopyError, KeyCopy};
 pub use discovery::{Description, Discovery, DiscoveryError};
 pub use jwk::{SetError, Skip, Skipped};
 pub use set::{Generation, KeySet, Lookup, VerifyingKey};
 pub use source::{FetchError, FetchKeys, Fetched, Fetching, KeySource};
-pub use status::{KeyError, KeyStatus, KeysState, KeysStatus};
+pub use status::{KeyError, KeyStatus, KeysState, KeysStatus, Origin};
 
 use crate::http::HttpClient;
 use absent::{Absent, Mark};
@@ -64,6 +67,11 @@ pub struct KeySettings {
     /// # Defaults
     /// 1.5 s: below what a mail server waits.
     pub wait: Duration,
+    /// The last good document on disk.
+    ///
+    /// # Defaults
+    /// None: the sidecar then can't serve tokens before the issuer has answered once.
+    pub copy: Option<KeyCopy>,
 }
 
 impl KeySettings {
@@ -77,6 +85,7 @@ impl KeySettings {
             refresh_bounds: (Duration::from_secs(60), Duration::from_secs(3600)),
             max_stale: Duration::from_secs(4 * 3600),
             wait: Duration::from_millis(1500),
+            copy: None,
         }
     }
 }
@@ -131,7 +140,7 @@ pub enum AfterBadSignature {
 }
 
 impl Keys {
-    /// Starts with no keys and fetches them at once. Must be called within a Tokio runtime.
+    /// Starts with the keys of the copy on disk, if there is a good one, and fetches at once. Must be called within a Tokio runtime.
     #[must_use]
     pub fn start(settings: KeySettings, source: KeySource, http: HttpClient) -> Self {
         Self::start_with(settings, Box::new(source::Fetcher { source, http }))
@@ -148,6 +157,7 @@ impl Keys {
             absent: Mutex::default(),
             report: Mutex::default(),
         });
+        refresh::start_from_copy(&inner);
         let task = tokio::spawn(refresh::run(Arc::clone(&inner))).abort_handle();
         Self(Arc::new(Handle { inner, task }))
     }

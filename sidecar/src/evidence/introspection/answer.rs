@@ -82,10 +82,23 @@ mod tests {
     #[test]
     fn only_an_object_with_a_boolean_active_is_an_answer() {
         for body in [
-            "", "null", "true", "[]", "{}", "<html></html>", "{\"active\":\"true\"}", "{\"active\":1}",
-            "{\"active\":null}", "{\"active\":true", "{\"active\":true}{}", "{\"active\":true,\"active\":false}",
-            "{\"active\":false,\"active\":true}", "{\"Active\":true}", "{\"active\":true,\"sub\":7}",
-            "{\"active\":true,\"exp\":\"soon\"}", "{\"active\":true,\"iss\":\"https://other.example.test\"}",
+            "",
+            "null",
+            "true",
+            "[]",
+            "{}",
+            "<html></html>",
+            "{\"active\":\"true\"}",
+            "{\"active\":1}",
+            "{\"active\":null}",
+            "{\"active\":true",
+            "{\"active\":true}{}",
+            "{\"active\":true,\"active\":false}",
+            "{\"active\":false,\"active\":true}",
+            "{\"Active\":true}",
+            "{\"active\":true,\"sub\":7}",
+            "{\"active\":true,\"exp\":\"soon\"}",
+            "{\"active\":true,\"iss\":\"https://other.example.test\"}",
         ] {
             assert_eq!(read(body.as_bytes(), ISSUER), None, "{body}");
         }

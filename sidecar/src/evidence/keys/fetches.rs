@@ -64,7 +64,7 @@ impl Fetches {
         (Begun::Now(state.number), done)
     }
 
-    /// Marks a scheduled fetch as begun, unless a demanded one is.
+    /// Marks a fetch as begun, unless a demand did.
     pub(super) fn begin_scheduled(&self) {
         let mut state = self.state();
         if !state.under_way {

@@ -143,8 +143,10 @@ impl KeySet {
     /// Whether both sets hold the same keys for the same names and algorithms.
     pub(super) fn same_keys(&self, other: &Self) -> bool {
         self.keys.len() == other.keys.len()
-            && self.keys.iter().zip(&other.keys).all(|(a, b)| {
-                a.kid == b.kid && a.algorithm == b.algorithm && a.material == b.material
-            })
+            && self
+                .keys
+                .iter()
+                .zip(&other.keys)
+                .all(|(a, b)| a.kid == b.kid && a.algorithm == b.algorithm && a.material == b.material)
     }
 }

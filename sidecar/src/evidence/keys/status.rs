@@ -5,7 +5,7 @@ use std::time::Duration;
 use jsonwebtoken::Algorithm;
 use tokio::time::Instant;
 
-use super::{FetchError, Generation, Inner, SetError, Skipped};
+use super::{CopyError, FetchError, Generation, Inner, SetError, Skipped};
 
 /// Why the keys could not be refreshed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -97,6 +97,8 @@ pub struct KeysStatus {
     pub keys: Vec<KeyStatus>,
     /// The keys of the document that are not used, and why.
     pub skipped: Vec<Skipped>,
+    /// What is wrong with the copy on disk; `None` when nothing is, or none is kept.
+    pub copy_error: Option<CopyError>,
     /// Names that a fetch has shown absent lately.
     pub absent: usize,
 }
@@ -105,6 +107,7 @@ pub struct KeysStatus {
 #[derive(Default)]
 pub(super) struct Report {
     pub(super) origin: Option<Origin>,
+    pub(super) copy_error: Option<CopyError>,
     next: Option<Instant>,
     last_error: Option<KeyError>,
     failing_since: Option<Instant>,
@@ -124,18 +127,30 @@ impl Report {
             self.failing_since = None;
         }
     }
+
+    pub(super) const fn last_error(&self) -> Option<KeyError> {
+        self.last_error
+    }
+}
+
+pub(super) fn state(inner: &Inner) -> KeysState {
+    let age = inner.current.load().as_ref().map(|current| current.age());
+    let report = inner.report();
+    let failing = report.last_error.is_some() || report.origin == Some(Origin::Disk);
+    match age {
+        Some(age) if age > inner.settings.max_stale => KeysState::Unavailable,
+        Some(_) if failing => KeysState::Stale,
+        Some(_) => KeysState::Current,
+        None => KeysState::Unavailable,
+    }
 }
 
 pub(super) fn of(inner: &Inner) -> KeysStatus {
+    let state = state(inner);
     let current = inner.current.load_full();
     let absent = inner.absent().len();
     let report = inner.report();
     let age = current.as_ref().map(|current| current.age());
-    let state = match age {
-        Some(age) if age <= inner.settings.max_stale && report.last_error.is_none() => KeysState::Current,
-        Some(age) if age <= inner.settings.max_stale => KeysState::Stale,
-        Some(_) | None => KeysState::Unavailable,
-    };
     let set = current.as_ref().map(|current| &current.set);
     let keys = set.map_or(&[][..], |set| set.keys()).iter();
     KeysStatus {
@@ -151,6 +166,7 @@ pub(super) fn of(inner: &Inner) -> KeysStatus {
         failures: report.failures,
         keys: keys.map(|key| KeyStatus { kid: key.kid.clone(), algorithm: key.algorithm }).collect(),
         skipped: set.map_or_else(Vec::new, |set| set.skipped().to_vec()),
+        copy_error: report.copy_error,
         absent,
     }
 }
