@@ -1,0 +1,233 @@
+//! A real Dovecot, 2.3 or 2.4, started with the very files an operator installs.
+//!
+//! Each server has its own folder, ports, certificate and mail, so that several run at once. 2.3 is the package of the host
+//! (Debian 12), 2.4 that of a Debian 13 root made once by `tests/dovecot/make-trixie.sh`. Must never touch the host's
+//! own Dovecot or its configuration, and must never outlive the test.
+
+mod files;
+mod supervisor;
+
+use std::fs;
+use std::io::Read as _;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::pki::Pki;
+use supervisor::Supervisor;
+
+/// The password of every mailbox for PLAIN and LOGIN: the site's other means of logging in.
+pub const PASSWORD: &str = "the-site-s-own-password";
+
+/// How long a server may take to greet. A cold start on a busy machine of two cores takes a second or two.
+const READY_WITHIN: Duration = Duration::from_secs(30);
+
+/// Which Dovecot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// 2.3.19, Debian 12.
+    V2_3,
+    /// 2.4.1, Debian 13.
+    V2_4,
+}
+
+/// One HTTP endpoint on 127.0.0.1 that the server asks.
+#[derive(Clone, Debug)]
+pub struct Door {
+    /// Its port.
+    pub port: u16,
+    /// The secret in the address's userinfo; `[A-Za-z0-9_-]+`.
+    pub secret: String,
+}
+
+/// What a server is started with.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Which Dovecot.
+    pub version: Version,
+    /// Who says whose token it is, at `/introspect`.
+    pub introspection: Door,
+    /// Who has the last word, at `/policy`.
+    pub policy: Door,
+    /// Mailboxes with one message each, whose subject is [`subject`].
+    pub mailboxes: Vec<String>,
+    /// Configuration after Octroi's include: what a careless site might add.
+    pub after: String,
+    /// Whether the site's other password database is kept to PLAIN and LOGIN, as it must be.
+    pub passwords_filtered: bool,
+    /// Whether `octroi-site.conf` was installed.
+    pub site_file: bool,
+}
+
+impl Setup {
+    /// A site that followed the instructions.
+    pub fn new(version: Version, introspection: Door, policy: Door, mailboxes: &[&str]) -> Self {
+        let mailboxes = mailboxes.iter().map(ToString::to_string).collect();
+        Self { version, introspection, policy, mailboxes, after: String::new(), passwords_filtered: true, site_file: true }
+    }
+}
+
+/// The subject of the one message of a mailbox.
+pub fn subject(mailbox: &str) -> String {
+    format!("Delivered to {mailbox}")
+}
+
+#[derive(Clone, Copy)]
+struct Ports {
+    imap: u16,
+    imaps: u16,
+}
+
+/// A running server. Dropping it ends it.
+pub struct Dovecot {
+    version: Version,
+    ports: Ports,
+    folder: PathBuf,
+    pki: Pki,
+    _supervisor: Supervisor,
+}
+
+impl Dovecot {
+    /// Starts one and waits for its greeting. Blocks.
+    ///
+    /// Fails where the package is missing, the Debian 13 root can't be made, or the configuration is refused; the error
+    /// then carries what the server said.
+    pub fn start(setup: &Setup) -> Result<Self> {
+        // Free ports are found by asking for one and letting go of it: another process may be quicker.
+        let mut last = None;
+        for _ in 0..3 {
+            match Self::try_start(setup) {
+                Ok(server) => return Ok(server),
+                Err(error) if format!("{error:#}").contains("Address already in use") => last = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(last.context("no free port")?)
+    }
+
+    fn try_start(setup: &Setup) -> Result<Self> {
+        let pki = Pki::new()?;
+        let ports = free_ports()?;
+        let (folder, seen_as, command) = place(setup.version)?;
+        files::write(&folder, &seen_as, setup, ports, &pki)?;
+        let supervisor = Supervisor::start(&folder, &command)?;
+        let server = Self { version: setup.version, ports, folder, pki, _supervisor: supervisor };
+        server.wait_until_ready()?;
+        Ok(server)
+    }
+
+    fn wait_until_ready(&self) -> Result<()> {
+        let deadline = Instant::now() + READY_WITHIN;
+        loop {
+            if self.greets() {
+                return Ok(());
+            }
+            let ended = self._supervisor.ended();
+            if ended || Instant::now() > deadline {
+                let console = fs::read_to_string(self.folder.join("console.log")).unwrap_or_default();
+                bail!("Dovecot {:?} did not start (ended: {ended}):\n{console}\n{}", self.version, self.log());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// A greeting comes once the login process has reached the authentication process: the server is ready then.
+    fn greets(&self) -> bool {
+        let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, self.ports.imap)) else { return false };
+        let mut greeting = [0; 4];
+        stream.set_read_timeout(Some(Duration::from_secs(5))).is_ok()
+            && stream.read_exact(&mut greeting).is_ok()
+            && &greeting == b"* OK"
+    }
+
+    /// Which Dovecot this is.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The port that starts in the clear and offers STARTTLS, on 127.0.0.1.
+    pub fn imap_port(&self) -> u16 {
+        self.ports.imap
+    }
+
+    /// The port that starts with TLS, on 127.0.0.1.
+    pub fn imaps_port(&self) -> u16 {
+        self.ports.imaps
+    }
+
+    /// The certificate authority to trust; names `localhost` and 127.0.0.1.
+    pub fn pki(&self) -> &Pki {
+        &self.pki
+    }
+
+    /// The same as a PEM file.
+    pub fn authority_file(&self) -> PathBuf {
+        self.folder.join("etc/authority.pem")
+    }
+
+    /// Everything of this server: configuration, mail, logs. Gone once the server is dropped.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// All that it has logged so far.
+    pub fn log(&self) -> String {
+        fs::read(self.folder.join("dovecot.log")).map(|log| String::from_utf8_lossy(&log).into_owned()).unwrap_or_default()
+    }
+
+    /// The first log line that holds all of `needles`, once it is there; fails after five seconds.
+    pub async fn logged(&self, needles: &[&str]) -> Result<String> {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        loop {
+            let log = self.log();
+            if let Some(line) = log.lines().find(|line| needles.iter().all(|needle| line.contains(needle))) {
+                return Ok(line.to_owned());
+            }
+            ensure!(Instant::now() < deadline, "{needles:?} is not in the log:\n{log}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+/// A new folder, the same as the server will see it, and the server's command.
+fn place(version: Version) -> Result<(PathBuf, String, Vec<String>)> {
+    let (root, parent) = match version {
+        Version::V2_3 => (PathBuf::from("/"), std::env::temp_dir()),
+        Version::V2_4 => {
+            let root = trixie()?;
+            let parent = root.join("octroi");
+            (root, parent)
+        }
+    };
+    fs::create_dir_all(&parent)?;
+    let folder = tempfile::Builder::new().prefix("octroi-dovecot-").tempdir_in(parent)?.keep();
+    let seen_as = format!("/{}", folder.strip_prefix(&root)?.display());
+    let mut command = vec!["/usr/sbin/dovecot".to_owned(), "-F".to_owned(), "-c".to_owned(), format!("{seen_as}/etc/dovecot.conf")];
+    if version == Version::V2_4 {
+        command.splice(0..0, ["/usr/sbin/chroot".to_owned(), root.display().to_string()]);
+    }
+    Ok((folder, seen_as, command))
+}
+
+/// The Debian 13 root, made now if it is not there.
+fn trixie() -> Result<PathBuf> {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = tests.join("../target/trixie");
+    let made = Command::new("/bin/sh").arg(tests.join("dovecot/make-trixie.sh")).arg(&root).output()?;
+    ensure!(
+        made.status.success(),
+        "make-trixie.sh failed:\n{}{}",
+        String::from_utf8_lossy(&made.stdout),
+        String::from_utf8_lossy(&made.stderr)
+    );
+    Ok(root.canonicalize()?)
+}
+
+fn free_ports() -> Result<Ports> {
+    let imap = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let imaps = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    Ok(Ports { imap: imap.local_addr()?.port(), imaps: imaps.local_addr()?.port() })
+}

@@ -1,0 +1,20 @@
+# Runs one server for as long as the test that wants it: $1 its folder, the rest its command.
+# Standard input is a pipe whose other end the test holds. When that closes (the test is done with the server, or ended in
+# whatever way, killed included) the server's whole process group is ended and its folder removed.
+dir=$1
+shift
+setsid "$@" </dev/null >"$dir/console.log" 2>&1 &
+pid=$!
+echo "$pid" >"$dir/pid.new"
+mv "$dir/pid.new" "$dir/pid"
+trap '' INT TERM HUP
+read -r _
+kill -TERM "$pid" 2>/dev/null
+tries=0
+while kill -0 -- "-$pid" 2>/dev/null && [ "$tries" -lt 50 ]; do
+    sleep 0.1
+    tries=$((tries + 1))
+done
+kill -KILL -- "-$pid" 2>/dev/null
+wait "$pid" 2>/dev/null
+[ -n "${OCTROI_KEEP_RUNS:-}" ] || rm -rf "$dir"
