@@ -1,0 +1,42 @@
+//! `Authenticate` over gRPC beside an echo of the same messages on the same kind of socket.
+
+use octroi::proto::authenticate_request::Credentials as Shown;
+use octroi::proto::{AuthenticateRequest, Protocol};
+
+use crate::bench::Bench;
+use crate::contest::{self, Asked, Contender};
+use crate::credentials::{Credentials, MAILBOX};
+use crate::echo::Echo;
+use crate::figure::{Figure, Goal};
+use crate::sidecar;
+
+const VS_ECHO: &str = "grpc-vs-echo";
+
+/// The ids of this module.
+pub(crate) const IDS: &[&str] = &[VS_ECHO];
+
+/// Measures.
+///
+/// # Errors
+/// A server can't be started, or answers what it should not.
+pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
+    let credentials = Credentials::generate()?;
+    let sidecar = sidecar::start(bench, &credentials).await?;
+    let requests: Vec<_> = credentials.tokens().iter().map(|token| request(token)).collect();
+    let asked = || Asked::Grpc(requests.clone(), vec![MAILBOX.to_owned()]);
+    let ours = Contender { server: sidecar.grpc(), asked: asked() };
+    let echo = Contender { server: Echo::Grpc.start(bench.folder()).await?, asked: asked() };
+
+    let [ours, echo] = contest::alternate(bench.progress(), [&ours, &echo]).await?;
+    let goals = [Some(Goal::RatioAtLeast(0.4)), None];
+    Ok(contest::pair(VS_ECHO, &ours, ("tonic echo", &echo), goals)?.into())
+}
+
+fn request(token: &str) -> AuthenticateRequest {
+    AuthenticateRequest {
+        mailbox: MAILBOX.to_owned(),
+        protocol: Protocol::Imap.into(),
+        client_address: "192.0.2.7".to_owned(),
+        credentials: Some(Shown::Bearer(token.as_bytes().to_vec())),
+    }
+}

@@ -1,0 +1,114 @@
+//! The sidecar as an operator runs it: `octroi serve` with a configuration, a store and keys in a file.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Context as _;
+use tokio::time::Instant;
+
+use crate::bench::Bench;
+use crate::credentials::{AUDIENCE, Credentials, ISSUER};
+use crate::introspect;
+use crate::load::Connection as _;
+use crate::load::http::Http;
+use crate::server::{Address, PATIENCE, PAUSE, Server};
+
+/// The password of the introspection door.
+pub(crate) const INTROSPECTION_SECRET: &str = "bench-introspection";
+
+/// A running sidecar.
+pub(crate) struct Sidecar {
+    http: Server,
+    gate: Address,
+    // Its folder goes after it.
+    _folder: tempfile::TempDir,
+}
+
+impl Sidecar {
+    /// The introspection door.
+    pub(crate) fn http(&self) -> Server {
+        self.http.at(self.http.address().clone())
+    }
+
+    /// The gRPC door.
+    pub(crate) fn grpc(&self) -> Server {
+        self.http.at(self.gate.clone())
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.http.pid()
+    }
+}
+
+/// Starts a sidecar with one worker thread, as its contenders have one, imports the directory, and waits until a login
+/// is granted.
+///
+/// # Errors
+/// It does not build, or start, or grant.
+pub(crate) async fn start(bench: &Bench, credentials: &Credentials) -> anyhow::Result<Sidecar> {
+    let program = bench.octroi()?;
+    let folder = tempfile::TempDir::with_prefix_in("sidecar-", bench.folder())?;
+    let port = Address::free_port().await?;
+    let at = folder.path();
+    let configuration = configure(at, port, credentials)?;
+    let configuration = configuration.to_str().context("a folder in ASCII")?;
+    let environment = [("TOKIO_WORKER_THREADS", "1")];
+    let arguments = ["serve", "--config", configuration];
+    let log = at.join("octroi.log");
+    let http = Server::start("octroi", &program, &arguments, &environment, Address::Tcp(port), &log).await?;
+    let csv = at.join("directory.csv");
+    std::fs::write(&csv, octroi_psc::directory_csv())?;
+    let import = Command::new(&program).args(["mailbox", "import", "--config", configuration]).arg(&csv).output()?;
+    anyhow::ensure!(import.status.success(), "import: {}", String::from_utf8_lossy(&import.stderr));
+    wait(&http, credentials).await?;
+    Ok(Sidecar { http, gate: Address::Unix(at.join("gate.sock")), _folder: folder })
+}
+
+fn configure(at: &Path, port: u16, credentials: &Credentials) -> anyhow::Result<std::path::PathBuf> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    for (name, secret) in [("introspection.secret", INTROSPECTION_SECRET), ("policy.secret", "bench-policy")] {
+        let mut file = std::fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(at.join(name))?;
+        std::io::Write::write_all(&mut file, secret.as_bytes())?;
+    }
+    std::fs::write(at.join("jwks.json"), credentials.jwks()?)?;
+    let path = at.join("octroi.toml");
+    let (uid, domain) = (rustix::process::getuid().as_raw(), octroi_psc::MAILBOX_DOMAIN);
+    let text = format!(
+        r#"[server]
+state_dir = "state"
+gate_socket = "gate.sock"
+gate_uids = ["{uid}"]
+admin_socket = "admin.sock"
+admin_uids = ["{uid}"]
+
+[dovecot]
+listen = "127.0.0.1:{port}"
+introspection_secret_file = "introspection.secret"
+policy_secret_file = "policy.secret"
+
+[[issuer]]
+issuer = "{ISSUER}"
+jwks_file = "jwks.json"
+mailbox_domains = ["{domain}"]
+
+[policy.settings]
+audience = ["{AUDIENCE}"]
+"#
+    );
+    std::fs::write(&path, text)?;
+    Ok(path)
+}
+
+/// Ready is when a login is granted.
+async fn wait(http: &Server, credentials: &Credentials) -> anyhow::Result<()> {
+    let token = credentials.tokens().first().context("a token")?;
+    let requests = [introspect::request(token)];
+    let mut connections = Http::connect(http, &requests, introspect::is_granted).await?;
+    let connection = connections.first_mut().context("a connection")?;
+    let deadline = Instant::now() + PATIENCE;
+    while !connection.exchange(0).await? {
+        anyhow::ensure!(Instant::now() < deadline, "octroi grants no login");
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(())
+}
