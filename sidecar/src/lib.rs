@@ -3,6 +3,7 @@
 //! A login comes in at a door ([`doors`]), is judged by the [`gate`], and nowhere else: the policy component
 //! ([`policy`]) asks and decides, [`evidence`] proves, [`rails`] hold. Dependencies run that way only.
 
+pub mod app;
 pub mod audit;
 pub mod cli;
 pub mod clock;

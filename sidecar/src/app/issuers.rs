@@ -1,0 +1,61 @@
+//! From the configured issuers to the gate's: each with a client, keys and an introspection of its own.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+
+use crate::config::{ClientAuth, Issuer as Configured, KeySource as ConfiguredKeys};
+use crate::evidence::introspection::{ClientAuthentication, Endpoint, Introspection, IntrospectionSettings};
+use crate::evidence::keys::{Discovery, KeySettings, KeySource, Keys};
+use crate::gate::Issuer;
+use crate::http::{HttpClient, HttpSettings};
+
+/// Starts an issuer's key set and, where one is configured, its introspection. Within a runtime.
+///
+/// # Errors
+/// A certificate file that can't be used, or an address that is none.
+pub(super) fn start(configured: &Configured) -> anyhow::Result<Issuer> {
+    let name = configured.issuer.as_str();
+    let start = || -> anyhow::Result<Issuer> {
+        let roots = configured.ca_file.as_deref().map(read).transpose()?;
+        let http = HttpClient::new(&HttpSettings { extra_roots: roots, ..HttpSettings::default() })?;
+        let addresses = match &configured.keys {
+            ConfiguredKeys::DiscoveryUrl(url) => vec![url.clone()],
+            ConfiguredKeys::Discovery | ConfiguredKeys::JwksUrl(_) | ConfiguredKeys::JwksFile(_) => {
+                Discovery::usual_addresses(name)?
+            }
+        };
+        let discovery = Discovery::new(name, addresses, http.clone())?;
+        let source = match &configured.keys {
+            ConfiguredKeys::Discovery | ConfiguredKeys::DiscoveryUrl(_) => KeySource::Discovery(discovery.clone()),
+            ConfiguredKeys::JwksUrl(url) => KeySource::Url(url.clone()),
+            ConfiguredKeys::JwksFile(path) => KeySource::File(path.clone()),
+        };
+        Ok(Issuer {
+            name: name.into(),
+            mailbox_domains: configured.mailbox_domains.clone(),
+            keys: Keys::start(KeySettings::new(name), source, http.clone()),
+            introspection: introspection(configured, discovery, http),
+        })
+    };
+    start().with_context(|| format!("issuer {name}"))
+}
+
+fn introspection(configured: &Configured, discovery: Discovery, http: HttpClient) -> Option<Introspection> {
+    let client = configured.client.as_ref()?;
+    let endpoint = match &configured.introspection_url {
+        Some(url) => Endpoint::Url(url.clone()),
+        None => Endpoint::Discovery(discovery),
+    };
+    let (id, secret) = (client.id.clone(), client.secret.clone());
+    let client = match client.auth {
+        ClientAuth::Basic => ClientAuthentication::Basic { id, secret },
+        ClientAuth::Post => ClientAuthentication::Post { id, secret },
+    };
+    let settings = IntrospectionSettings::new(configured.issuer.clone(), endpoint, client);
+    Some(Introspection::new(settings, http))
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("reading {}", path.display()))
+}

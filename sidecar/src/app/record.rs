@@ -1,0 +1,33 @@
+//! Keeps the record of after-auth answers: from what the door says to a line of the audit trail.
+
+use crate::audit::{AfterAuth, Audit};
+use crate::doors::handles::Purpose;
+use crate::doors::ports::{AfterAuthOutcome, Witness};
+
+/// A witness that writes to the trail.
+pub(super) fn witness(audit: Audit) -> Witness {
+    Witness::new(move |answer| {
+        let handle = answer.handle.map(|handle| handle.to_string()).unwrap_or_default();
+        let (decision, digest) = match answer.purpose {
+            Some(Purpose::Login { decision, identity, .. }) => {
+                (Some(*decision), Some(audit.pseudonyms().digest(identity)))
+            }
+            Some(Purpose::Probe) | None => (None, None),
+        };
+        audit.after_auth(&AfterAuth {
+            decision,
+            now: answer.at,
+            answer: match answer.outcome {
+                AfterAuthOutcome::Allowed { .. } => "allow",
+                AfterAuthOutcome::Denied(reason) => reason.code(),
+                AfterAuthOutcome::Unavailable(reason) => reason.code(),
+            },
+            handle: &handle,
+            session: answer.session,
+            mailbox: answer.mailbox.map_or("", |mailbox| mailbox.as_str()),
+            mechanism: answer.mechanism,
+            identity_digest: digest.as_deref(),
+            counted: matches!(answer.outcome, AfterAuthOutcome::Allowed { counted: true }),
+        });
+    })
+}
