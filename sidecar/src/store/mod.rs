@@ -1,0 +1,133 @@
+//! What outlives the process: the mailbox directory, and when each mailbox was last authenticated.
+//!
+//! One contract, one test suite for all that keep it. A store never decides anything and knows no token.
+
+mod schema;
+mod sqlite;
+mod sqlite_directory;
+
+use std::fmt;
+
+use async_trait::async_trait;
+
+pub use self::sqlite::Sqlite;
+use crate::clock::UnixSeconds;
+use crate::evidence::directory::{Mailbox, MailboxAddress};
+
+/// The contract. What was acknowledged with `Ok` is durable: it outlives a kill -9 and a loss of power.
+#[async_trait]
+pub trait Store: fmt::Debug + Send + Sync {
+    /// Every mailbox, in the order of addresses.
+    ///
+    /// # Errors
+    /// The store can't be read, or holds what no import wrote.
+    async fn load_directory(&self) -> Result<Vec<Mailbox>, StoreError>;
+
+    /// Puts `mailboxes` in the place of the whole directory, entirely or not at all. Recorded authentications stay,
+    /// those of mailboxes that are gone too.
+    ///
+    /// # Errors
+    /// Nothing was changed.
+    async fn replace_directory(&self, mailboxes: Vec<Mailbox>) -> Result<(), StoreError>;
+
+    /// Records that a mailbox was authenticated; an older moment than the recorded one changes nothing.
+    ///
+    /// # Errors
+    /// It may or may not be recorded: the caller must not count the login. Never waits longer than [`WRITE_DEADLINE`].
+    async fn record_authentication(&self, authentication: Authentication) -> Result<(), StoreError>;
+
+    /// The directory's mailboxes in the order of addresses, each with its last authentication by any means.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    async fn last_authentications(&self, page: Page) -> Result<Vec<LastAuthentication>, StoreError>;
+}
+
+/// Longest wait for a write, below Dovecot's patience for an auth-policy answer (2 s as shipped).
+pub const WRITE_DEADLINE: std::time::Duration = std::time::Duration::from_millis(1500);
+
+/// One authentication that counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authentication {
+    /// The mailbox opened.
+    pub mailbox: MailboxAddress,
+    /// When.
+    pub at: UnixSeconds,
+    /// By what.
+    pub means: Means,
+}
+
+/// By what a mailbox was authenticated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Means {
+    /// A token of a provider.
+    Psc,
+    /// Another SASL mechanism, by its name in upper case.
+    Mechanism(String),
+}
+
+impl Means {
+    /// The word kept in the store: `PSC`, or the mechanism. No SASL mechanism is called PSC.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Psc => "PSC",
+            Self::Mechanism(name) => name,
+        }
+    }
+
+    /// The means with this word.
+    #[must_use]
+    pub fn from_code(code: &str) -> Self {
+        match code {
+            "PSC" => Self::Psc,
+            name => Self::Mechanism(name.to_owned()),
+        }
+    }
+}
+
+/// A part of a list, by address.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// Starts with the first address after this one; empty: from the start.
+    pub after: String,
+    /// At most this many.
+    pub limit: u32,
+}
+
+/// A mailbox of the directory and its last authentication.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastAuthentication {
+    /// The mailbox.
+    pub mailbox: MailboxAddress,
+    /// When it was last authenticated, and by what. `None`: not since it is recorded.
+    pub last: Option<(UnixSeconds, Means)>,
+}
+
+/// Why a store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Too many writes wait already.
+    #[error("the store has too many writes waiting")]
+    Overloaded,
+    /// No answer within [`WRITE_DEADLINE`].
+    #[error("the store did not answer in time")]
+    Timeout,
+    /// The store can't be read or written.
+    #[error("the store failed: {0}")]
+    Failed(String),
+    /// The store holds something that no import of this version wrote.
+    #[error("the store holds {0}: restore it, or import the directory again")]
+    Corrupt(String),
+    /// The store was written by a later version.
+    #[error("the store has schema {found}, this version knows {known}: install the later version again")]
+    Newer {
+        /// Version of the store.
+        found: u32,
+        /// Latest version known here.
+        known: u32,
+    },
+}
+
+#[cfg(test)]
+mod contract;

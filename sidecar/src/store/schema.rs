@@ -1,0 +1,79 @@
+//! The tables of the embedded store, and how an older store becomes a current one.
+//!
+//! A migration is never changed once released: a new one is added. Each is one transaction together with its record.
+
+use rusqlite::Connection;
+
+use super::StoreError;
+
+/// Migrations, the first one brings an empty file to version 1.
+const MIGRATIONS: &[&str] = &["
+    CREATE TABLE mailbox (address TEXT PRIMARY KEY, kind TEXT NOT NULL) STRICT, WITHOUT ROWID;
+    -- A person is a position within a mailbox; synonym 0 is the identifier itself.
+    CREATE TABLE person (
+        mailbox TEXT NOT NULL REFERENCES mailbox ON DELETE CASCADE,
+        position INTEGER NOT NULL,
+        synonym INTEGER NOT NULL,
+        id TEXT NOT NULL,
+        PRIMARY KEY (mailbox, position, synonym)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE alias (
+        mailbox TEXT NOT NULL REFERENCES mailbox ON DELETE CASCADE,
+        position INTEGER NOT NULL,
+        address TEXT NOT NULL,
+        PRIMARY KEY (mailbox, position)
+    ) STRICT, WITHOUT ROWID;
+    -- No reference to mailbox: what was authenticated stays known after the mailbox is gone.
+    CREATE TABLE authentication (
+        mailbox TEXT NOT NULL,
+        means TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        PRIMARY KEY (mailbox, means)
+    ) STRICT, WITHOUT ROWID;
+"];
+
+/// Brings the store to the current version.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    migrate_with(connection, MIGRATIONS)
+}
+
+fn migrate_with(connection: &mut Connection, migrations: &[&str]) -> Result<(), StoreError> {
+    connection.execute_batch(
+        "CREATE TABLE IF NOT EXISTS migration (version INTEGER PRIMARY KEY, at TEXT NOT NULL) STRICT;",
+    )?;
+    let known = u32::try_from(migrations.len()).unwrap_or(u32::MAX);
+    let found: u32 = connection.query_row("SELECT coalesce(max(version), 0) FROM migration", [], |row| row.get(0))?;
+    if found > known {
+        return Err(StoreError::Newer { found, known });
+    }
+    for (version, sql) in (1_u32..).zip(migrations).skip_while(|(version, _)| *version <= found) {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(sql)?;
+        transaction.execute("INSERT INTO migration (version, at) VALUES (?1, datetime('now'))", [version])?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_of_a_later_version_is_refused() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection).unwrap();
+        migrate(&mut connection).unwrap();
+        connection.execute("INSERT INTO migration VALUES (99, 'later')", []).unwrap();
+        assert!(matches!(migrate(&mut connection), Err(StoreError::Newer { found: 99, known: 1 })));
+    }
+
+    #[test]
+    fn a_migration_that_fails_leaves_the_store_as_it_was() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        let broken = [MIGRATIONS[0], "CREATE TABLE later (x); INSERT INTO nowhere VALUES (1);"];
+        assert!(migrate_with(&mut connection, &broken).is_err());
+        assert!(connection.prepare("SELECT * FROM later").is_err());
+        migrate(&mut connection).unwrap();
+    }
+}
