@@ -1,0 +1,181 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::evidence::directory::{IdNat, MailboxAddress, MailboxKind, Person};
+
+const GOOD: &str = "address,kind,persons,aliases
+docteur.un@bal.example.test,PER,899700000011=0750011,un@bal.example.test
+secretariat@bal.example.test,ORG,899700000011|500000000000017/CPAT00001,
+automate@bal.example.test,APP,,
+";
+
+/// Places and texts of the problems of a header and these lines.
+fn problems(lines: &str) -> Vec<(u64, u32, String)> {
+    let file = format!("{}\n{lines}", HEADER.join(","));
+    let bad = parse(file.as_bytes()).unwrap_err();
+    assert_eq!(bad.total, bad.problems.len());
+    bad.problems.into_iter().map(|problem| (problem.line, problem.column, problem.expected)).collect()
+}
+
+fn places(lines: &str) -> Vec<(u64, u32)> {
+    problems(lines).into_iter().map(|(line, column, _)| (line, column)).collect()
+}
+
+#[test]
+fn a_good_file_becomes_its_mailboxes() {
+    let import = parse(GOOD.as_bytes()).unwrap();
+    assert!(import.remarks.is_empty());
+    let [doctor, office, software] = &import.mailboxes[..] else { panic!("three mailboxes") };
+    assert_eq!((doctor.kind, office.kind, software.kind), (MailboxKind::Per, MailboxKind::Org, MailboxKind::App));
+    assert_eq!(doctor.persons[0].synonyms[0].as_str(), "0750011");
+    assert_eq!(doctor.aliases[0].as_str(), "un@bal.example.test");
+    assert_eq!(office.persons[1].id.as_str(), "500000000000017/CPAT00001");
+    assert!(software.persons.is_empty() && software.aliases.is_empty());
+}
+
+#[test]
+fn a_byte_order_mark_and_crlf_change_nothing() {
+    let windows = format!("\u{feff}{}", GOOD.replace('\n', "\r\n"));
+    assert_eq!(parse(windows.as_bytes()), parse(GOOD.as_bytes()));
+}
+
+#[test]
+fn every_bad_line_is_told_with_its_place() {
+    let told = places(
+        "not an address,PER,1,\n\
+         a@x.test,per,1,\n\
+         b@x.test,PER,,\n\
+         c@x.test,PER,1|2,\n\
+         d@x.test,ORG,,\n\
+         e@x.test,APP,1,\n\
+         f@x.test,PER,1\n\
+         g@x.test,PER,1,,\n\
+         h@x.test,PER,1 2,\n\
+         i@x.test,ORG,1|,\n\
+         j@x.test,ORG,1=,\n\
+         k@x.test,ORG,1|1,\n\
+         l@x.test,ORG,1=2|2,\n\
+         m@x.test,PER,1,not an address\n\
+         bad,BAD,a b,bad\n",
+    );
+    let wanted = [
+        (2, 1), (3, 2), (4, 3), (5, 3), (6, 3), (7, 3), (8, 0), (9, 0), (10, 3), (11, 3), (12, 3), (13, 3), (14, 3),
+        (15, 4), (16, 1), (16, 2), (16, 3), (16, 4),
+    ];
+    assert_eq!(told, wanted);
+}
+
+#[test]
+fn one_address_is_one_mailbox_or_one_alias() {
+    assert_eq!(places("a@x.test,PER,1,\nA@X.test,PER,2,\n"), [(3, 1)]);
+    assert_eq!(places("a@x.test,PER,1,b@x.test\nb@x.test,PER,2,\n"), [(2, 4)]);
+    assert_eq!(places("a@x.test,PER,1,c@x.test\nb@x.test,PER,2,c@x.test\n"), [(3, 4)]);
+    assert_eq!(places("a@x.test,PER,1,c@x.test|c@x.test\n"), [(2, 4)]);
+    assert_eq!(places("a@x.test,PER,1,a@x.test\n"), [(2, 4)]);
+}
+
+#[test]
+fn other_headers_and_empty_files_are_refused() {
+    for file in [
+        "", "\n\n", "\u{feff}", "address,kind,persons\n", "address,kind,persons,aliases,more\n", "a@x.test,PER,1,\n",
+        "kind,address,persons,aliases\n", "address,kind,persons,aliases\n", "address;kind;persons;aliases\n",
+    ] {
+        assert!(parse(file.as_bytes()).is_err(), "{file:?}");
+    }
+    let bad = parse(b"address;kind;persons;aliases\na@x.test;PER;1;\n").unwrap_err();
+    assert_eq!(bad.total, 1);
+    assert!(bad.to_string().contains("separated by commas"));
+}
+
+#[test]
+fn bytes_that_are_no_utf_8_are_told_with_their_column() {
+    let bad = parse(b"address,kind,persons,aliases\na@x.test,PER,caf\xe9,\n").unwrap_err();
+    assert_eq!((bad.problems[0].line, bad.problems[0].column), (2, 3));
+}
+
+#[test]
+fn an_open_quote_is_told_where_it_opens() {
+    let rest = "b@x.test,PER,2,\n".repeat(10_000);
+    let told = problems(&format!("a@x.test,PER,\"1,\n{rest}"));
+    assert_eq!((told[0].0, told.len()), (2, 1));
+    assert!(told[0].2.contains("quote"));
+}
+
+#[test]
+fn identifiers_that_differ_by_case_or_have_blanks_around_are_remarked_on() {
+    let import = parse(b"address,kind,persons,aliases\na@x.test,PER,ans1,\nb@x.test,ORG,ANS1| 2,\n").unwrap();
+    assert_eq!(import.remarks.len(), 2);
+    assert!(import.remarks.iter().all(|remark| remark.starts_with("line 3: ")), "{:?}", import.remarks);
+    assert!(import.remarks.iter().all(|remark| !remark.to_ascii_lowercase().contains("ans1")));
+}
+
+#[test]
+fn a_person_with_more_mailboxes_than_an_answer_carries_is_refused() {
+    let lines = |count: usize| (0..count).map(|n| format!("m{n}@x.test,ORG,7=8,\n")).collect::<String>();
+    assert!(parse(format!("{}\n{}", HEADER.join(","), lines(64)).as_bytes()).is_ok());
+    assert_eq!(places(&lines(65)), [(66, 3), (66, 3)]);
+}
+
+#[test]
+fn a_file_of_nothing_but_mistakes_is_bounded_and_counted() {
+    let file = format!("{}\n{}", HEADER.join(","), "bad,BAD,,\n".repeat(100_001));
+    let bad = parse(file.as_bytes()).unwrap_err();
+    assert_eq!((bad.problems.len(), bad.total), (MAX_PROBLEMS, 200_002));
+    assert!(bad.to_string().starts_with("200002 problems, the first: line 2, column 1 (address): "));
+}
+
+prop_compose! {
+    fn person()(id in "[!-<>-{}~]{1,20}", synonyms in prop::collection::vec("[0-9]{3,9}", 0..3)) -> Person {
+        let id = IdNat::parse(&id.replace(['"', ','], "x")).unwrap();
+        Person { id, synonyms: synonyms.iter().map(|s| IdNat::parse(s).unwrap()).collect() }
+    }
+}
+
+fn render(mailboxes: &[Mailbox]) -> Vec<u8> {
+    let mut writer = csv::Writer::from_writer(vec![]);
+    writer.write_record(HEADER).unwrap();
+    for mailbox in mailboxes {
+        let person = |p: &Person| std::iter::once(&p.id).chain(&p.synonyms).map(IdNat::as_str).collect::<Vec<_>>().join("=");
+        let persons = mailbox.persons.iter().map(person).collect::<Vec<_>>().join("|");
+        let aliases = mailbox.aliases.iter().map(MailboxAddress::as_str).collect::<Vec<_>>().join("|");
+        writer.write_record([mailbox.address.as_str(), mailbox.kind.code(), &persons, &aliases]).unwrap();
+    }
+    writer.into_inner().unwrap()
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_what_is_read(all in prop::collection::vec((person(), 0_u8..4), 1..20)) {
+        let mailboxes: Vec<Mailbox> = all.into_iter().enumerate().map(|(n, (mut person, aliases))| {
+            person.synonyms.retain(|synonym| *synonym != person.id);
+            person.synonyms.sort();
+            person.synonyms.dedup();
+            let address = |name: String| MailboxAddress::parse(&name).unwrap();
+            Mailbox {
+                address: address(format!("m{n}@x.test")),
+                kind: if n % 2 == 0 { MailboxKind::Per } else { MailboxKind::Org },
+                persons: vec![person],
+                aliases: (0..aliases).map(|a| address(format!("m{n}.{a}@x.test"))).collect(),
+            }
+        }).collect();
+        prop_assert_eq!(parse(&render(&mailboxes)).unwrap().mailboxes, mailboxes);
+    }
+
+    #[test]
+    fn no_bytes_break_the_import_and_what_it_takes_holds(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let mut file = HEADER.join(",").into_bytes();
+        file.push(b'\n');
+        file.extend(bytes);
+        if let Ok(import) = parse(&file) {
+            for mailbox in import.mailboxes {
+                let persons = mailbox.persons.len();
+                let holds = match mailbox.kind {
+                    MailboxKind::Per => persons == 1,
+                    MailboxKind::Org => persons >= 1,
+                    MailboxKind::App => persons == 0,
+                };
+                prop_assert!(holds);
+            }
+        }
+    }
+}
