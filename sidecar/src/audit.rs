@@ -1,0 +1,148 @@
+//! The audit trail: one JSON line per decision and per after-auth answer, and the counters that go with them.
+//!
+//! Never a credential, never a claim: the person is a keyed digest. Recording never blocks a login: a thread writes,
+//! a bounded queue lies between, and what does not fit is counted and told.
+
+mod counters;
+mod entry;
+mod writer;
+
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use self::counters::Counters;
+use self::entry::{AfterAuthEntry, Entry, JudgementEntry};
+use self::writer::Writer;
+use crate::clock::UnixSeconds;
+use crate::gate::{Attempt, DecisionId, Outcome};
+use crate::pseudonym::Pseudonyms;
+
+/// The trail. Clones share it; the last one writes what still waits before it goes.
+#[derive(Clone)]
+pub struct Audit(Arc<Inner>);
+
+struct Inner {
+    writer: Writer,
+    pseudonyms: Pseudonyms,
+    counters: Counters,
+}
+
+/// One decision of the gate, as it is recorded.
+pub struct Judgement<'a> {
+    /// Its name.
+    pub id: DecisionId,
+    /// When.
+    pub now: UnixSeconds,
+    /// What was attempted; of it only door, protocol, client address and mailbox are kept.
+    pub attempt: &'a Attempt,
+    /// What was decided.
+    pub outcome: &'a Outcome,
+    /// Digest of the policy that decided.
+    pub release: &'a str,
+    /// Issuer whose keys were asked, where the attempt got that far.
+    pub issuer: Option<&'a str>,
+    /// Key that was tried.
+    pub key_id: Option<&'a str>,
+    /// The token's identifiers disagree.
+    pub identities_differ: bool,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// One answer to Dovecot's after-auth question.
+pub struct AfterAuth<'a> {
+    /// The decision that issued the handle, where the handle was known.
+    pub decision: Option<DecisionId>,
+    /// When.
+    pub now: UnixSeconds,
+    /// `allow`, or the code of the reason.
+    pub answer: &'static str,
+    /// The handle as Dovecot logs it. Worthless once used or stale.
+    pub handle: &'a str,
+    /// Dovecot's session identifier.
+    pub session: &'a str,
+    /// Mailbox that Dovecot named.
+    pub mailbox: &'a str,
+    /// SASL mechanism that Dovecot named.
+    pub mechanism: &'a str,
+    /// Keyed digest of the person, where the handle was known.
+    pub identity_digest: Option<&'a str>,
+    /// Whether it was recorded as an authentication of the mailbox.
+    pub counted: bool,
+}
+
+impl Audit {
+    /// Appends to `file`, made with mode 0600. Blocks: called at the start.
+    ///
+    /// # Errors
+    /// The file can't be opened, or the thread can't be started.
+    pub fn open(file: &Path, pseudonyms: Pseudonyms) -> io::Result<Self> {
+        if let Some(folder) = file.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        let output = append(file)?;
+        Self::start(output, Some(file.to_owned()), pseudonyms)
+    }
+
+    /// Writes lines to `output`, for tests and for whoever embeds the gate.
+    ///
+    /// # Errors
+    /// The thread can't be started.
+    pub fn to(output: impl Write + Send + 'static, pseudonyms: Pseudonyms) -> io::Result<Self> {
+        Self::start(Box::new(output), None, pseudonyms)
+    }
+
+    fn start(output: Box<dyn Write + Send>, file: Option<PathBuf>, pseudonyms: Pseudonyms) -> io::Result<Self> {
+        let writer = Writer::start(output, file, pseudonyms.clone())?;
+        Ok(Self(Arc::new(Inner { writer, pseudonyms, counters: Counters::default() })))
+    }
+
+    /// The digests that the trail uses.
+    #[must_use]
+    pub fn pseudonyms(&self) -> &Pseudonyms {
+        &self.0.pseudonyms
+    }
+
+    /// Records a decision.
+    pub fn judgement(&self, judgement: &Judgement<'_>) {
+        self.0.counters.count(judgement.outcome, judgement.identities_differ);
+        self.0.writer.send(Entry::Judgement(Box::new(JudgementEntry::new(judgement))));
+    }
+
+    /// Records an answer to Dovecot's after-auth question.
+    pub fn after_auth(&self, answer: &AfterAuth<'_>) {
+        self.0.writer.send(Entry::AfterAuth(Box::new(AfterAuthEntry::new(answer))));
+    }
+
+    /// Opens the file anew: after it was rotated away.
+    pub fn reopen(&self) {
+        self.0.writer.reopen();
+    }
+
+    /// Decisions by outcome and reason, and records lost, since the start. Names are stable.
+    #[must_use]
+    pub fn counts(&self) -> Vec<(String, u64)> {
+        let mut counts = self.0.counters.counts();
+        counts.push(("audit_records_lost".to_owned(), self.0.writer.lost()));
+        counts
+    }
+}
+
+impl fmt::Debug for Audit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Audit(..)")
+    }
+}
+
+fn append(file: &Path) -> io::Result<Box<dyn Write + Send>> {
+    let opened: File = OpenOptions::new().create(true).append(true).mode(0o600).open(file)?;
+    Ok(Box::new(opened))
+}
+
+#[cfg(test)]
+mod tests;
