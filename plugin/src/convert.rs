@@ -40,7 +40,9 @@ pub(crate) fn problem(from: rules::Problem) -> manifest::Problem {
 
 pub(crate) fn attempt(from: &wit::Attempt) -> rules::Attempt<'_> {
     let credentials = match &from.credentials {
-        wit::Credentials::Sasl(wit::SaslMessage { mechanism, response }) => rules::Credentials::Sasl { mechanism, response },
+        wit::Credentials::Sasl(wit::SaslMessage { mechanism, response }) => {
+            rules::Credentials::Sasl { mechanism, response }
+        }
         wit::Credentials::Bearer(token) => rules::Credentials::Bearer(token),
     };
     rules::Attempt { credentials, mailbox: from.mailbox.as_deref(), protocol: protocol(from.protocol) }
@@ -57,7 +59,8 @@ fn span_back(from: wit::Span) -> rules::Span {
 }
 
 fn claims(from: rules::Claims) -> wit::Claims {
-    let rules::Claims { subject, session, authorized_party, expires_at, not_before, issued_at, authenticated_at } = from;
+    let rules::Claims { subject, session, authorized_party, expires_at, not_before, issued_at, authenticated_at } =
+        from;
     wit::Claims { subject, session, authorized_party, expires_at, not_before, issued_at, authenticated_at }
 }
 

@@ -32,8 +32,14 @@ impl login::Guest for Policy {
             .map_err(|reason| login::Refusal { reason: convert::deny_reason(reason) })
     }
 
-    fn decide(settings: Vec<u8>, inquiry: login::Inquiry, evidence: login::Evidence, now: login::Seconds) -> login::Verdict {
-        let verdict = rules::decide(&prepared(&settings), convert::inquiry_back(inquiry), convert::evidence(evidence), now);
+    fn decide(
+        settings: Vec<u8>,
+        inquiry: login::Inquiry,
+        evidence: login::Evidence,
+        now: login::Seconds,
+    ) -> login::Verdict {
+        let verdict =
+            rules::decide(&prepared(&settings), convert::inquiry_back(inquiry), convert::evidence(evidence), now);
         convert::verdict(verdict)
     }
 }

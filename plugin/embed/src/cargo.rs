@@ -102,7 +102,11 @@ impl Workspace {
         cargo.args(["--locked", "--target", TARGET, "--profile", PROFILE, "--package", package]);
         cargo.arg("--target-dir").arg(&self.target);
         let output = cargo.output().with_context(|| format!("starting {:?}", cargo.get_program()))?;
-        ensure!(output.status.success(), "building {package} for {TARGET}:\n{}", String::from_utf8_lossy(&output.stderr));
+        ensure!(
+            output.status.success(),
+            "building {package} for {TARGET}:\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         let folder = self.target.join(TARGET).join(PROFILE);
         Ok(match artifact {
             Artifact::Library => vec![folder.join(package.replace('-', "_")).with_extension("wasm")],
@@ -153,7 +157,10 @@ fn remap(path: &Path, name: &str) -> OsString {
 /// Cargo's own complaint about a target that isn't there is a page long and names no remedy for a build script.
 fn ensure_target() -> Result<()> {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let output = Command::new(rustc).args(["--print", "target-libdir", "--target", TARGET]).output().context("starting rustc")?;
+    let output = Command::new(rustc)
+        .args(["--print", "target-libdir", "--target", TARGET])
+        .output()
+        .context("starting rustc")?;
     let folder = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
     if !output.status.success() || !folder.is_dir() {
         bail!("the policy is compiled for {TARGET}, which this toolchain lacks; run: rustup target add {TARGET}");

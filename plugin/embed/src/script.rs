@@ -38,7 +38,8 @@ pub const GUESTS: &[&str] = &[
 const IMPORTING: &str = "wants_import";
 
 /// What a component is compiled from besides its own package.
-const SOURCES: [&str; 7] = ["Cargo.toml", "Cargo.lock", "wit", "plugin/Cargo.toml", "plugin/src", "plugin/rules", "rust-toolchain.toml"];
+const SOURCES: [&str; 7] =
+    ["Cargo.toml", "Cargo.lock", "wit", "plugin/Cargo.toml", "plugin/src", "plugin/rules", "rust-toolchain.toml"];
 
 impl Workspace {
     /// Builds the honest policy: a component without imports, of at most [`MAX_POLICY_BYTES`].

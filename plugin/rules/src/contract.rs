@@ -91,16 +91,8 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// Every algorithm, in the order of the contract.
-    pub const ALL: [Self; 8] = [
-        Self::Rs256,
-        Self::Rs384,
-        Self::Rs512,
-        Self::Ps256,
-        Self::Ps384,
-        Self::Ps512,
-        Self::Es256,
-        Self::Es384,
-    ];
+    pub const ALL: [Self; 8] =
+        [Self::Rs256, Self::Rs384, Self::Rs512, Self::Ps256, Self::Ps384, Self::Ps512, Self::Es256, Self::Es384];
 
     /// Name as in the `alg` header parameter (case-sensitive, RFC 7515 section 4.1.1).
     #[must_use]

@@ -210,7 +210,7 @@ mod tests {
         let object = object.unwrap_or_else(|_| panic!("valid"));
         assert!(object.member("t") == Some(&Value::Text("x".into())));
         assert!(object.member("i") == Some(&Value::Integer(7)));
-        assert!(object.member("l") == Some(&Value::Texts(std::vec!["a".into(), "b".into()])));
+        assert!(object.member("l") == Some(&Value::Texts(vec!["a".into(), "b".into()])));
         assert!(object.member("e") == Some(&Value::Texts(Vec::new())));
         for other in ["f", "m", "o", "x"] {
             assert!(object.member(other) == Some(&Value::Other), "{other}");
@@ -236,8 +236,23 @@ mod tests {
     #[test]
     fn what_is_not_one_json_object_is_refused() {
         for broken in [
-            "", "null", "[]", "1", "\"a\"", "{", "{}x", "{} {}", "{\"a\":1,}", "{'a':1}", "{\"a\":01}", "{\"a\":NaN}",
-            "{\"a\":1e999}", "{\"a\":\"\u{1}\"}", "{\"a\":\"\\ud800\"}", "\u{feff}{}", "{\"a\":1}\0",
+            "",
+            "null",
+            "[]",
+            "1",
+            "\"a\"",
+            "{",
+            "{}x",
+            "{} {}",
+            "{\"a\":1,}",
+            "{'a':1}",
+            "{\"a\":01}",
+            "{\"a\":NaN}",
+            "{\"a\":1e999}",
+            "{\"a\":\"\u{1}\"}",
+            "{\"a\":\"\\ud800\"}",
+            "\u{feff}{}",
+            "{\"a\":1}\0",
         ] {
             assert!(Object::parse(broken.as_bytes()).is_err(), "{broken:?}");
         }
@@ -247,11 +262,11 @@ mod tests {
 
     #[test]
     fn nesting_is_bounded() {
-        let nested = |depth: usize| std::format!("{{\"a\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
+        let nested = |depth: usize| format!("{{\"a\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
         assert!(Object::parse(nested(MAX_DEPTH - 1).as_bytes()).is_ok());
         assert!(Object::parse(nested(MAX_DEPTH).as_bytes()).is_err());
         assert!(Object::parse(nested(100_000).as_bytes()).is_err());
-        let objects = std::format!("{}1{}", "{\"a\":".repeat(13), "}".repeat(13));
+        let objects = format!("{}1{}", "{\"a\":".repeat(13), "}".repeat(13));
         assert!(Object::parse(objects.as_bytes()).is_err());
     }
 

@@ -3,13 +3,11 @@
 //! Owns every decision about credentials, tokens, claims, identities and mailboxes. No clock, no random, no network, no
 //! `std`: time and evidence come in as arguments, and the same values always give the same answer. It never verifies a
 //! signature and never remembers anything; whoever calls it proves what [`open`] asks before calling [`decide`].
-#![no_std]
+// Tests have `std`; what is shipped has not.
+#![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
-
-#[cfg(test)]
-extern crate std;
 
 mod address;
 mod claims;

@@ -96,7 +96,7 @@ mod tests {
     /// Case names of an enum as the WIT file spells them.
     fn contract_cases(name: &str) -> Vec<&'static str> {
         let wit = include_str!("../../../wit/policy.wit");
-        let start = wit.find(&std::format!("enum {name} {{")).expect("the enum is in the contract");
+        let start = wit.find(&format!("enum {name} {{")).expect("the enum is in the contract");
         let body = &wit[start..];
         let body = &body[body.find('{').unwrap() + 1..body.find('}').unwrap()];
         body.lines()

@@ -1,8 +1,6 @@
 //! Asks honestly, and grants to another doctor than the one it asked about.
 
-use octroi_guests::{
-    Evidence, Grant, Hostile, Inquiry, Seconds, Verdict, another_doctor, honest_decide, hostile,
-};
+use octroi_guests::{Evidence, Grant, Hostile, Inquiry, Seconds, Verdict, another_doctor, honest_decide, hostile};
 
 struct AnotherIdentityGranted;
 

@@ -1,1 +1,3 @@
-
+mod claims;
+mod decide;
+mod open;

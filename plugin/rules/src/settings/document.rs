@@ -44,7 +44,8 @@ const MAX_STRING: usize = 512;
 pub(super) fn read(document: &str) -> Result<Vec<u8>, Vec<Problem>> {
     let whole = |message: String| Vec::from([Problem { pointer: String::new(), message }]);
     json::has_no_duplicates(document).map_err(|fault| whole(format!("not usable as JSON: {fault}; mend it there")))?;
-    let value: Value = serde_json::from_str(document).map_err(|fault| whole(format!("not JSON: {fault}; mend it there")))?;
+    let value: Value =
+        serde_json::from_str(document).map_err(|fault| whole(format!("not JSON: {fault}; mend it there")))?;
     let Value::Object(members) = &value else {
         return Err(whole(format!("found {}, expected an object with at least the key `issuers`", kind(&value))));
     };
@@ -103,7 +104,10 @@ impl Reader {
     fn known_keys(&mut self, at: &str, members: &Map<String, Value>, known: &[&str]) {
         for key in members.keys().filter(|key| !known.contains(&key.as_str())) {
             let escaped = key.replace('~', "~0").replace('/', "~1");
-            self.problem(format!("{at}/{escaped}"), format!("unknown key, expected one of {}; remove or rename it", list(known)));
+            self.problem(
+                format!("{at}/{escaped}"),
+                format!("unknown key, expected one of {}; remove or rename it", list(known)),
+            );
         }
     }
 
@@ -112,7 +116,10 @@ impl Reader {
         let items = match value {
             Some(Value::Array(items)) if !items.is_empty() && items.len() <= MAX_ENTRIES => items,
             Some(Value::Array(items)) if items.is_empty() => {
-                self.problem("/issuers", "found an empty list, expected at least one issuer; name the provider's `iss`");
+                self.problem(
+                    "/issuers",
+                    "found an empty list, expected at least one issuer; name the provider's `iss`",
+                );
                 return Vec::new();
             }
             Some(Value::Array(_)) => {
@@ -124,7 +131,10 @@ impl Reader {
                 return Vec::new();
             }
             None => {
-                self.problem("/issuers", "missing, expected an array of issuers; add the provider whose tokens are taken");
+                self.problem(
+                    "/issuers",
+                    "missing, expected an array of issuers; add the provider whose tokens are taken",
+                );
                 return Vec::new();
             }
         };
@@ -151,7 +161,10 @@ impl Reader {
             Some(Value::String(url)) if is_issuer_url(url) => url.as_str(),
             _ => {
                 let expected = "expected the provider's `iss`, an https or http URL without query and fragment";
-                self.problem(format!("{at}/issuer"), format!("missing or not usable, {expected}; copy it from its discovery document"));
+                self.problem(
+                    format!("{at}/issuer"),
+                    format!("missing or not usable, {expected}; copy it from its discovery document"),
+                );
                 ""
             }
         };
@@ -168,7 +181,10 @@ impl Reader {
     fn algorithms(&mut self, value: Option<&Value>) -> Vec<Algorithm> {
         let Some(names) = self.strings(value, "/algorithms") else { return DEFAULT_ALGORITHMS.to_vec() };
         if names.is_empty() && matches!(value, Some(Value::Array(items)) if items.is_empty()) {
-            self.problem("/algorithms", "found an empty list, expected at least one algorithm; add \"RS256\" or leave the key out");
+            self.problem(
+                "/algorithms",
+                "found an empty list, expected at least one algorithm; add \"RS256\" or leave the key out",
+            );
         }
         let mut algorithms = Vec::new();
         for (index, name) in names.into_iter().enumerate() {
@@ -194,18 +210,30 @@ impl Reader {
                 let allow = self.strings(members.get("allow"), "/azp/allow").unwrap_or_default();
                 let deny = self.strings(members.get("deny"), "/azp/deny").unwrap_or_default();
                 if allow.iter().any(|client| deny.contains(client)) {
-                    self.problem("/azp/deny", "a client is both allowed and denied, expected one of the two; remove it from one list");
+                    self.problem(
+                        "/azp/deny",
+                        "a client is both allowed and denied, expected one of the two; remove it from one list",
+                    );
                 }
                 (allow, deny)
             }
             Some(other) => {
-                self.problem("/azp", format!("found {}, expected an object with `allow` and `deny`; write one", kind(other)));
+                self.problem(
+                    "/azp",
+                    format!("found {}, expected an object with `allow` and `deny`; write one", kind(other)),
+                );
                 (Vec::new(), Vec::new())
             }
         }
     }
 
-    fn seconds(&mut self, members: &Map<String, Value>, key: &str, range: core::ops::RangeInclusive<u64>, default: u64) -> u64 {
+    fn seconds(
+        &mut self,
+        members: &Map<String, Value>,
+        key: &str,
+        range: core::ops::RangeInclusive<u64>,
+        default: u64,
+    ) -> u64 {
         let Some(value) = members.get(key) else { return default };
         value.as_u64().filter(|seconds| range.contains(seconds)).unwrap_or_else(|| {
             let (least, most) = range.into_inner();
