@@ -1,3 +1,11 @@
 //! The ways in: one file per door. A door parses its protocol, calls the gate and renders the answer; it never parses
 //! a token or a claim.
 
+pub mod answer;
+pub mod dovecot;
+pub mod dovecot_introspection;
+pub mod dovecot_policy;
+pub mod handles;
+pub mod http;
+pub mod mailbox_set;
+pub mod ports;

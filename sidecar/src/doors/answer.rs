@@ -1,0 +1,189 @@
+//! What each door answers to each outcome. The only place where a reason becomes an answer.
+//!
+//! There is no wildcard arm: a new reason does not compile until it is known what it is about, and a new kind of
+//! refusal not until every door answers it. No arm but `Allow` leads to an accept.
+
+#![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
+
+use serde::Serialize;
+
+use crate::reason::{DenyReason, UnavailableReason};
+
+/// What a refusal is about, and so what could help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The message or the token: another token may pass.
+    Token,
+    /// The mailbox: the same person, another mailbox.
+    Mailbox,
+    /// The login that Dovecot made of an earlier answer: logging in anew may pass.
+    Login,
+}
+
+impl From<DenyReason> for Refusal {
+    fn from(reason: DenyReason) -> Self {
+        use DenyReason as R;
+        match reason {
+            R::MechanismUnsupported
+            | R::MessageMalformed
+            | R::TooLarge
+            | R::TokenMalformed
+            | R::TokenEncrypted
+            | R::TokenType
+            | R::CriticalHeader
+            | R::AlgorithmRefused
+            | R::IssuerUnknown
+            | R::ClaimMissing
+            | R::TokenExpired
+            | R::TokenNotYetValid
+            | R::TokenNotBearer
+            | R::AssuranceRefused
+            | R::ClientRefused
+            | R::AudienceRefused
+            | R::SessionExpired
+            | R::SessionInconsistent
+            | R::IdentityMissing
+            | R::IdentityInconsistent
+            | R::TokenInactive
+            | R::IntrospectionMismatch
+            | R::KeyUnknown
+            | R::KeyUnfit
+            | R::SignatureInvalid
+            | R::RailToken
+            | R::RailIssuer
+            | R::RailExpired
+            | R::RailSession
+            | R::RailIdentity => Self::Token,
+            R::MailboxMalformed | R::MailboxRefused | R::NoMailbox | R::RailMailbox | R::TooManyMailboxes => {
+                Self::Mailbox
+            }
+            R::HandleMissing
+            | R::HandleUnknown
+            | R::HandleUsed
+            | R::HandleStale
+            | R::HandleMailbox
+            | R::MechanismRefused => Self::Login,
+        }
+    }
+}
+
+/// Status and body of an HTTP answer.
+pub type Rendered = (u16, Vec<u8>);
+
+/// `scope` of a positive introspection answer and of every challenge: Dovecot is told to require it, so that the
+/// answer of some other server is never taken for ours.
+pub const SCOPE: &str = "octroi";
+
+/// Dovecot's introspection (RFC 7662 section 2.2): the body that can never pass, whatever status it comes with.
+/// Dovecot reads the body of a 4xx like that of a 200.
+pub const INACTIVE: &[u8] = br#"{"active":false}"#;
+
+/// A positive introspection answer. Flat strings: Dovecot skips arrays and objects. Always every member: a claim that
+/// the configuration names and the answer lacks crashes the auth process of Dovecot 2.4.1.
+#[must_use]
+pub fn introspection_active(username: &str, handle: &str) -> Rendered {
+    #[derive(Serialize)]
+    struct Active<'a> {
+        active: bool,
+        scope: &'a str,
+        username: &'a str,
+        handle: &'a str,
+    }
+    match serde_json::to_vec(&Active { active: true, scope: SCOPE, username, handle }) {
+        Ok(body) => (200, body),
+        Err(_) => introspection_unavailable(UnavailableReason::PolicyLimit),
+    }
+}
+
+/// A negative introspection answer. Which refusal it was stands in the audit record, not in the answer.
+#[must_use]
+pub fn introspection_denied(reason: DenyReason) -> Rendered {
+    match Refusal::from(reason) {
+        Refusal::Token | Refusal::Mailbox | Refusal::Login => (200, INACTIVE.to_vec()),
+    }
+}
+
+/// No decision: 503, which Dovecot treats as an internal failure and never as an accept.
+#[must_use]
+pub fn introspection_unavailable(reason: UnavailableReason) -> Rendered {
+    (503, outage(reason).as_bytes().to_vec())
+}
+
+/// Dovecot's auth-policy: go on.
+#[must_use]
+pub fn policy_allowed() -> Rendered {
+    (200, br#"{"status":0,"msg":""}"#.to_vec())
+}
+
+/// Dovecot's auth-policy: refuse. Dovecot hands `msg` to the client as it is, CR and LF included; the texts of
+/// [`DenyReason::message`] are constant printable ASCII.
+#[must_use]
+pub fn policy_denied(reason: DenyReason) -> Rendered {
+    #[derive(Serialize)]
+    struct Refused {
+        status: i8,
+        msg: &'static str,
+    }
+    let msg = match Refusal::from(reason) {
+        Refusal::Token | Refusal::Mailbox | Refusal::Login => reason.message(),
+    };
+    let bare = || br#"{"status":-1,"msg":""}"#.to_vec();
+    (200, serde_json::to_vec(&Refused { status: -1, msg }).unwrap_or_else(|_| bare()))
+}
+
+/// No decision: 503. Dovecot refuses the login (`auth_policy_reject_on_fail = yes`).
+#[must_use]
+pub fn policy_unavailable(reason: UnavailableReason) -> Rendered {
+    (503, outage(reason).as_bytes().to_vec())
+}
+
+/// What the body of a 503 says, for whoever reads a trace. Never JSON: nothing in it can be taken for an answer.
+const fn outage(reason: UnavailableReason) -> &'static str {
+    match reason {
+        UnavailableReason::KeysUnavailable
+        | UnavailableReason::IntrospectionUnavailable
+        | UnavailableReason::PolicyTrapped
+        | UnavailableReason::PolicyTimeout
+        | UnavailableReason::PolicyLimit
+        | UnavailableReason::StoreUnavailable
+        | UnavailableReason::Overloaded => reason.code(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn body((_, body): &Rendered) -> Value {
+        serde_json::from_slice(body).unwrap_or(Value::Null)
+    }
+
+    #[test]
+    fn a_positive_answer_holds_flat_strings_and_nothing_about_the_person() {
+        let answer = introspection_active("^(a@x[.]test)$", "h-00");
+        assert_eq!(answer.0, 200);
+        let expected = json!({"active": true, "scope": "octroi", "username": "^(a@x[.]test)$", "handle": "h-00"});
+        assert_eq!(body(&answer), expected);
+    }
+
+    #[test]
+    fn no_refusal_is_ever_active_or_status_zero() {
+        for reason in DenyReason::ALL {
+            assert_eq!(body(&introspection_denied(*reason)), json!({"active": false}), "{reason:?}");
+            assert_eq!(introspection_denied(*reason).0, 200);
+            let policy = policy_denied(*reason);
+            assert_eq!((policy.0, body(&policy)), (200, json!({"status": -1, "msg": reason.message()})), "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn an_outage_is_503_and_its_body_is_no_answer() {
+        for reason in UnavailableReason::ALL {
+            for answer in [introspection_unavailable(*reason), policy_unavailable(*reason)] {
+                assert_eq!((answer.0, body(&answer)), (503, Value::Null), "{reason:?}");
+            }
+        }
+    }
+}
