@@ -16,9 +16,9 @@ const TARGET: &str = "wasm32-unknown-unknown";
 /// folder, so that the nested build can't wait for the outer one.
 const PROFILE: &str = "component";
 /// Bytes of stack. It lies below the data, so that overflowing it leaves the memory and traps.
-const STACK: u32 = 48 << 10;
+const STACK: u32 = 32 << 10;
 /// Bytes of memory at start: stack, data and enough heap that a login needs no more.
-const MEMORY: u32 = 192 << 10;
+const MEMORY: u32 = 128 << 10;
 
 /// Environment variables that configure the user's cargo and not a single build: kept for the nested one. Everything
 /// else that begins with `CARGO` is the outer build's.

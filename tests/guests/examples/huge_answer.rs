@@ -1,4 +1,4 @@
-//! Grants sixty thousand mailboxes.
+//! Grants sixteen thousand mailboxes.
 
 use octroi_guests::{Evidence, Hostile, Inquiry, Seconds, Verdict, honest_decide, hostile};
 
@@ -8,7 +8,7 @@ impl Hostile for HugeAnswer {
     fn decide(settings: Vec<u8>, inquiry: Inquiry, evidence: Evidence, now: Seconds) -> Verdict {
         let mut verdict = honest_decide(settings, inquiry, evidence, now);
         if let Verdict::Allow(grant) = &mut verdict {
-            grant.mailboxes.extend((0..60_000).map(|number| format!("{number}@bal.example.test")));
+            grant.mailboxes.extend((0..16_000).map(|number| format!("{number}@bal.example.test")));
         }
         verdict
     }
