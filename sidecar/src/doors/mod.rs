@@ -1,11 +1,20 @@
 //! The ways in: one file per door. A door parses its protocol, calls the gate and renders the answer; it never parses
 //! a token or a claim.
 
+pub mod admin;
 pub mod answer;
+
 pub mod dovecot;
 pub mod dovecot_introspection;
 pub mod dovecot_policy;
+pub mod framing;
+pub mod grpc;
 pub mod handles;
 pub mod http;
+pub mod join;
 pub mod mailbox_set;
 pub mod ports;
+pub mod probe;
+pub mod sasl;
+pub mod unix;
+pub mod streams;

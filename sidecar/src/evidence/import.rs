@@ -10,7 +10,7 @@ use std::fmt;
 
 use csv::ByteRecord;
 
-use super::directory::Mailbox;
+use super::directory::{Mailbox, MailboxAddress};
 
 /// The columns, in their order.
 pub const HEADER: [&str; 4] = ["address", "kind", "persons", "aliases"];
@@ -75,15 +75,24 @@ impl fmt::Display for BadFile {
 
 impl std::error::Error for BadFile {}
 
+/// What a file is held against beside itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// Addresses that must be nobody's mailbox: those of the live probe.
+    pub reserved: Vec<MailboxAddress>,
+    /// Domains in which some issuer's tokens may open mailboxes. Empty: not looked at.
+    pub domains: Vec<String>,
+}
+
 /// Reads a file.
 ///
 /// # Errors
 /// Every problem found; nothing of the file is to be used.
-pub fn parse(file: &[u8]) -> Result<Import, BadFile> {
+pub fn parse(file: &[u8], surroundings: &Surroundings) -> Result<Import, BadFile> {
     let file = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(file);
     let mut notes = Notes::default();
     let lines = read(file, &mut notes);
-    cross::check(&lines, &mut notes);
+    cross::check(&lines, surroundings, &mut notes);
     if lines.is_empty() && notes.total == 0 {
         notes.bad(1, 0, "expected at least one mailbox: an import replaces the whole directory");
     }

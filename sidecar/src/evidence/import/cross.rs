@@ -4,13 +4,32 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::{Line, MAX_MAILBOXES_OF_A_PERSON, Notes};
-use crate::evidence::directory::IdNat;
+use super::{Line, MAX_MAILBOXES_OF_A_PERSON, Notes, Surroundings};
+use crate::evidence::directory::{IdNat, MailboxKind};
 
 /// Checks all lines against each other.
-pub(super) fn check(lines: &[Line], notes: &mut Notes) {
+pub(super) fn check(lines: &[Line], surroundings: &Surroundings, notes: &mut Notes) {
     addresses(lines, notes);
+    around(lines, surroundings, notes);
     identifiers(lines, notes);
+}
+
+/// What the rest of the installation says about an address.
+fn around(lines: &[Line], surroundings: &Surroundings, notes: &mut Notes) {
+    for line in lines {
+        let address = &line.mailbox.address;
+        if surroundings.reserved.contains(address) {
+            notes.bad(line.number, 1, "expected a mailbox of somebody: this address is reserved for the live probe");
+        }
+        if line.mailbox.aliases.iter().any(|alias| surroundings.reserved.contains(alias)) {
+            notes.bad(line.number, 4, "expected no address that is reserved for the live probe");
+        }
+        let open = line.mailbox.kind == MailboxKind::App || surroundings.domains.is_empty();
+        if !open && !surroundings.domains.iter().any(|domain| domain == address.domain()) {
+            let domain = address.domain();
+            notes.remark(line.number, &format!("no issuer's mailbox_domains has {domain}: no token opens this mailbox"));
+        }
+    }
 }
 
 /// An address is one mailbox, or one alias of one mailbox.

@@ -9,6 +9,28 @@ secretariat@bal.example.test,ORG,899700000011|500000000000017/CPAT00001,
 automate@bal.example.test,APP,,
 ";
 
+fn parse(file: &[u8]) -> Result<Import, BadFile> {
+    super::parse(file, &Surroundings::default())
+}
+
+#[test]
+fn the_addresses_of_the_live_probe_are_nobodys() {
+    let reserved = ["canary@x.test", "nobody@x.test"].map(|text| MailboxAddress::parse(text).unwrap()).to_vec();
+    let surroundings = Surroundings { reserved, domains: vec!["x.test".to_owned()] };
+    let file = "address,kind,persons,aliases\ncanary@x.test,PER,1,\na@x.test,PER,2,Nobody@x.test\n";
+    let bad = super::parse(file.as_bytes(), &surroundings).unwrap_err();
+    assert_eq!(bad.problems.iter().map(|p| (p.line, p.column)).collect::<Vec<_>>(), [(2, 1), (3, 4)]);
+}
+
+#[test]
+fn a_mailbox_that_no_token_can_open_is_remarked_on() {
+    let surroundings = Surroundings { reserved: vec![], domains: vec!["y.test".to_owned()] };
+    let file = "address,kind,persons,aliases\na@x.test,PER,1,\nb@y.test,PER,1,\nc@x.test,APP,,\n";
+    let import = super::parse(file.as_bytes(), &surroundings).unwrap();
+    assert_eq!(import.remarks.len(), 1);
+    assert!(import.remarks[0].starts_with("line 2: "));
+}
+
 /// Places and texts of the problems of a header and these lines.
 fn problems(lines: &str) -> Vec<(u64, u32, String)> {
     let file = format!("{}\n{lines}", HEADER.join(","));

@@ -1,0 +1,138 @@
+//! `gate.sock`: what a mail system may ask over gRPC, as `proto/octroi/v1/gate.proto` says.
+//!
+//! Allow and deny are both replies; only an outage is an error (UNAVAILABLE), so that no client mistakes one for the
+//! other.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use tonic::transport::server::Router;
+use tonic::transport::{Error, Server};
+use tonic::{Request, Response, Status};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
+
+use super::ports::Judge;
+use super::unix::UnixDoor;
+use crate::gate::{Attempt, Credentials, Door, Outcome, Protocol};
+use crate::proto;
+use crate::proto::authenticate_request::Credentials as Shown;
+use crate::proto::authenticate_response::Outcome as Answer;
+use crate::proto::gate_server::{Gate, GateServer};
+use crate::pseudonym::Pseudonyms;
+use crate::reason::UnavailableReason;
+use crate::secret::Token;
+
+/// `domain` of google.rpc.ErrorInfo.
+pub const ERROR_DOMAIN: &str = "octroi";
+/// Largest request, bytes: a token of 6 kB in base64 with room to spare.
+const MAX_REQUEST: usize = 64 * 1024;
+/// Longest a request may take; the gate's own deadlines end earlier.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// Requests at one moment on one connection.
+const PER_CONNECTION: usize = 256;
+/// How often an idle connection is asked whether it lives.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// The `Gate` service.
+pub struct GateDoor {
+    judge: Judge,
+    pseudonyms: Pseudonyms,
+}
+
+impl GateDoor {
+    /// A door whose attempts `judge` judges.
+    #[must_use]
+    pub const fn new(judge: Judge, pseudonyms: Pseudonyms) -> Self {
+        Self { judge, pseudonyms }
+    }
+
+    /// Serves on `door` until `end`, with health and reflection.
+    ///
+    /// # Errors
+    /// The transport failed.
+    pub async fn serve(self, door: UnixDoor, end: impl Future<Output = ()>) -> Result<(), Error> {
+        let service = GateServer::new(self).max_decoding_message_size(MAX_REQUEST);
+        let router = server("octroi.v1.Gate").await.add_service(service);
+        router.serve_with_incoming_shutdown(door.incoming(), end).await
+    }
+}
+
+/// A server with limits, health (for the whole and for `service`) and reflection.
+pub(super) async fn server(service: &str) -> Router {
+    let (health, checks) = tonic_health::server::health_reporter();
+    health.set_service_status(service, tonic_health::ServingStatus::Serving).await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()
+        .inspect_err(|error| tracing::error!(%error, "no reflection"))
+        .ok();
+    Server::builder()
+        .timeout(DEADLINE)
+        .concurrency_limit_per_connection(PER_CONNECTION)
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .add_service(checks)
+        .add_optional_service(reflection)
+}
+
+#[tonic::async_trait]
+impl Gate for GateDoor {
+    async fn authenticate(
+        &self,
+        request: Request<proto::AuthenticateRequest>,
+    ) -> Result<Response<proto::AuthenticateResponse>, Status> {
+        let decision = self.judge.judge(attempt(request.into_inner())?).await;
+        let outcome = match decision.outcome {
+            Outcome::Allow(permit) => Answer::Allowed(proto::Allowed {
+                mailboxes: permit.mailboxes().iter().map(ToString::to_string).collect(),
+                expires_at: permit.expires_at().0,
+                identity_digest: self.pseudonyms.digest(permit.identity()),
+                degraded: permit.degraded(),
+            }),
+            Outcome::Deny(reason) => {
+                Answer::Denied(proto::Denied { reason: reason.code().to_owned(), message: reason.message().to_owned() })
+            }
+            Outcome::Unavailable(reason) => return Err(unavailable(reason)),
+        };
+        let decision_id = decision.id.to_string();
+        Ok(Response::new(proto::AuthenticateResponse { decision_id, outcome: Some(outcome) }))
+    }
+}
+
+/// Reads a request.
+fn attempt(request: proto::AuthenticateRequest) -> Result<Attempt, Status> {
+    // An unknown number is a protocol that this version does not know: judged, and recorded as such.
+    let protocol = match proto::Protocol::try_from(request.protocol) {
+        Ok(proto::Protocol::Imap) => Protocol::Imap,
+        Ok(proto::Protocol::Smtp) => Protocol::Smtp,
+        Ok(proto::Protocol::Unspecified) | Err(_) => Protocol::Other,
+    };
+    let credentials = match request.credentials {
+        Some(Shown::Sasl(message)) => {
+            Credentials::Sasl { mechanism: message.mechanism, response: Token::new(message.response) }
+        }
+        Some(Shown::Bearer(token)) => Credentials::Bearer(Token::new(token)),
+        None => return Err(invalid("credentials", "one of sasl and bearer is required")),
+    };
+    let client = match request.client_address.as_str() {
+        "" => None,
+        text => Some(text.parse::<IpAddr>().map_err(|_| invalid("client_address", "expected an IP address"))?),
+    };
+    let mailbox = Some(request.mailbox).filter(|mailbox| !mailbox.is_empty());
+    Ok(Attempt { credentials, mailbox, protocol, door: Door::Grpc, client })
+}
+
+/// INVALID_ARGUMENT for one field.
+fn invalid(field: &str, description: &str) -> Status {
+    let details = ErrorDetails::with_bad_request(vec![FieldViolation::new(field, description)]);
+    Status::with_error_details(tonic::Code::InvalidArgument, description, details)
+}
+
+/// UNAVAILABLE with the reason's code.
+fn unavailable(reason: UnavailableReason) -> Status {
+    let details = ErrorDetails::with_error_info(reason.code(), ERROR_DOMAIN, []);
+    Status::with_error_details(tonic::Code::Unavailable, reason.message(), details)
+}
+
+#[cfg(test)]
+mod tests;
