@@ -274,5 +274,11 @@ impl Inner {
     }
 }
 
+/// A key of a set of its own, for tests of what is built on keys.
+#[cfg(test)]
+pub(crate) fn test_key() -> Arc<VerifyingKey> {
+    tests::key()
+}
+
 #[cfg(test)]
 mod tests;

@@ -4,4 +4,5 @@ pub mod directory;
 pub mod import;
 pub mod introspection;
 pub mod keys;
+pub mod signatures;
 pub mod token;

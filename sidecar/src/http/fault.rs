@@ -95,10 +95,14 @@ fn cause(link: &(dyn Error + 'static)) -> Option<HttpError> {
         let closed = http.is_incomplete_message() || http.is_canceled() || http.is_closed();
         return closed.then_some(HttpError::Closed);
     }
-    let io = link.downcast_ref::<io::Error>()?;
-    // An io::Error hides what it wraps from `source`, which starts one link further.
-    if let Some(tls) = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        return Some(of_tls(tls));
+    let mut io = link.downcast_ref::<io::Error>()?;
+    // An io::Error hides what it wraps from `source`, which starts one link further; and some wrap another one.
+    while let Some(inner) = io.get_ref() {
+        if let Some(tls) = inner.downcast_ref::<rustls::Error>() {
+            return Some(of_tls(tls));
+        }
+        let Some(deeper) = inner.downcast_ref::<io::Error>() else { break };
+        io = deeper;
     }
     let closed = matches!(
         io.kind(),
