@@ -5,8 +5,12 @@
 
 #![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
+use crate::evidence::directory::MailboxAddress;
+use crate::gate::Outcome;
 use crate::reason::{DenyReason, UnavailableReason};
 
 /// What a refusal is about, and so what could help.
@@ -137,6 +141,85 @@ pub fn policy_unavailable(reason: UnavailableReason) -> Rendered {
     (503, outage(reason).as_bytes().to_vec())
 }
 
+/// The mechanisms of the SASL door. There are no others: Postfix passes on what was never advertised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mechanism {
+    /// `XOAUTH2`, as Google defined it.
+    Xoauth2,
+    /// `OAUTHBEARER` (RFC 7628).
+    Oauthbearer,
+}
+
+impl Mechanism {
+    /// Both, in the order in which they are advertised.
+    pub const ALL: [Self; 2] = [Self::Xoauth2, Self::Oauthbearer];
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Xoauth2 => "XOAUTH2",
+            Self::Oauthbearer => "OAUTHBEARER",
+        }
+    }
+
+    /// The mechanism of this name, in either case.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mechanism| mechanism.name().eq_ignore_ascii_case(name))
+    }
+}
+
+/// What the SASL door makes of a decision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SaslAnswer {
+    /// The login is good for this mailbox.
+    Accept(MailboxAddress),
+    /// Challenge, then FAIL (535 to the mail client).
+    Challenge(DenyReason),
+    /// The socket is closed (454): Postfix does not honour `FAIL ... temp`.
+    Close(UnavailableReason),
+}
+
+/// The answer to a decision. A login over SMTP is for one mailbox: the one that the message named, else the only one
+/// that the person has.
+#[must_use]
+pub fn sasl(outcome: &Outcome) -> SaslAnswer {
+    match outcome {
+        Outcome::Allow(permit) => match (permit.mailbox(), permit.mailboxes()) {
+            (Some(mailbox), _) | (None, [mailbox]) => SaslAnswer::Accept(mailbox.clone()),
+            (None, []) => SaslAnswer::Challenge(DenyReason::NoMailbox),
+            (None, [_, _, ..]) => SaslAnswer::Challenge(DenyReason::MailboxMalformed),
+        },
+        Outcome::Deny(reason) => SaslAnswer::Challenge(*reason),
+        Outcome::Unavailable(reason) => SaslAnswer::Close(*reason),
+    }
+}
+
+/// The challenge of a refusal. A client that knows its mechanism gets a new token and comes back.
+#[must_use]
+pub fn sasl_challenge(id: u32, mechanism: Mechanism, reason: DenyReason) -> String {
+    let json = match (mechanism, Refusal::from(reason)) {
+        (Mechanism::Xoauth2, Refusal::Token | Refusal::Mailbox | Refusal::Login) => {
+            r#"{"status":"401","schemes":"bearer","scope":"octroi"}"#
+        }
+        // RFC 7628 section 3.2.2.
+        (Mechanism::Oauthbearer, Refusal::Token | Refusal::Mailbox | Refusal::Login) => {
+            r#"{"status":"invalid_token","scope":"octroi"}"#
+        }
+    };
+    format!("CONT\t{id}\t{}\n", STANDARD.encode(json))
+}
+
+/// The end of a refusal. Postfix shows the reason to the mail client behind its 535.
+#[must_use]
+pub fn sasl_failure(id: u32, reason: DenyReason) -> String {
+    let text = match Refusal::from(reason) {
+        Refusal::Token | Refusal::Mailbox | Refusal::Login => reason.message(),
+    };
+    format!("FAIL\t{id}\treason={text}\n")
+}
+
 /// What the body of a 503 says, for whoever reads a trace. Never JSON: nothing in it can be taken for an answer.
 const fn outage(reason: UnavailableReason) -> &'static str {
     match reason {
@@ -155,6 +238,30 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::rails::Permit;
+
+    #[test]
+    fn no_refusal_accepts_over_sasl_and_no_outage_blames_the_client() {
+        for reason in DenyReason::ALL {
+            assert_eq!(sasl(&Outcome::Deny(*reason)), SaslAnswer::Challenge(*reason));
+            for mechanism in Mechanism::ALL {
+                let (challenge, failure) = (sasl_challenge(7, mechanism, *reason), sasl_failure(7, *reason));
+                assert!(challenge.starts_with("CONT\t7\t") && failure.starts_with("FAIL\t7\t"), "{reason:?}");
+                assert!([challenge, failure].iter().all(|line| line.matches('\n').count() == 1), "{reason:?}");
+            }
+        }
+        for reason in UnavailableReason::ALL {
+            assert_eq!(sasl(&Outcome::Unavailable(*reason)), SaslAnswer::Close(*reason));
+        }
+    }
+
+    #[test]
+    fn a_login_over_smtp_is_for_one_mailbox() {
+        let of = |mailboxes: &[&str]| sasl(&Outcome::Allow(Permit::example(mailboxes)));
+        assert_eq!(of(&["a@x.test"]), SaslAnswer::Accept(MailboxAddress::parse("a@x.test").unwrap()));
+        assert_eq!(of(&["a@x.test", "b@x.test"]), SaslAnswer::Challenge(DenyReason::MailboxMalformed));
+        assert_eq!(of(&[]), SaslAnswer::Challenge(DenyReason::NoMailbox));
+    }
 
     fn body((_, body): &Rendered) -> Value {
         serde_json::from_slice(body).unwrap_or(Value::Null)

@@ -13,6 +13,7 @@ use super::answer::{INACTIVE, Rendered, introspection_active, introspection_deni
 use super::handles::{Entry, Handles, Purpose};
 use super::mailbox_set::{MailboxSet, SetError};
 use super::ports::Judge;
+use super::probe::Probes;
 use crate::clock::{Clock, UnixSeconds};
 use crate::gate::{Attempt, Credentials, Door, Outcome, Protocol};
 use crate::reason::{DenyReason, UnavailableReason};
@@ -24,6 +25,7 @@ pub struct IntrospectionDoor {
     judge: Judge,
     handles: Arc<Handles>,
     clock: Clock,
+    probes: Option<Arc<Probes>>,
 }
 
 /// A well-formed request.
@@ -38,12 +40,22 @@ impl IntrospectionDoor {
     /// A door whose tokens `judge` judges and whose handles go into `handles`.
     #[must_use]
     pub const fn new(judge: Judge, handles: Arc<Handles>, clock: Clock) -> Self {
-        Self { judge, handles, clock }
+        Self { judge, handles, clock, probes: None }
+    }
+
+    /// The same door, at which the installation check may knock with a token of `probes`.
+    #[must_use]
+    pub fn with_probes(self, probes: Arc<Probes>) -> Self {
+        Self { probes: Some(probes), ..self }
     }
 
     /// Answers one introspection request, whose secret was shown.
     pub async fn introspect(&self, headers: &HeaderMap, body: &[u8]) -> Rendered {
         let Some(request) = parse(headers, body) else { return (400, INACTIVE.to_vec()) };
+        if let Some(canary) = self.probes.as_ref().and_then(|probes| probes.take(request.token.expose())) {
+            let entry = Entry { mailboxes: vec![canary.clone()], purpose: Purpose::Probe };
+            return self.grant(entry, self.clock.now());
+        }
         let decision = self
             .judge
             .judge(Attempt {

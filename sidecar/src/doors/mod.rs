@@ -3,7 +3,6 @@
 
 pub mod admin;
 pub mod answer;
-
 pub mod dovecot;
 pub mod dovecot_introspection;
 pub mod dovecot_policy;
@@ -16,5 +15,5 @@ pub mod mailbox_set;
 pub mod ports;
 pub mod probe;
 pub mod sasl;
-pub mod unix;
 pub mod streams;
+pub mod unix;

@@ -11,6 +11,8 @@ use crate::doors::dovecot_policy::tests::{Memory, parts};
 use crate::doors::handles::Handles;
 use crate::doors::http::{Limits, respond};
 use crate::doors::ports::Judge;
+use crate::doors::probe::Probes;
+use crate::evidence::directory::MailboxAddress;
 use crate::gate::{Credentials, Decision, DecisionId, Outcome};
 use crate::rails::Permit;
 use crate::reason::{DenyReason, UnavailableReason};
@@ -20,6 +22,7 @@ struct Bench {
     doors: DovecotDoors,
     store: Arc<Memory>,
     asked: Arc<AtomicUsize>,
+    probes: Arc<Probes>,
 }
 
 fn outcome(token: &[u8]) -> Outcome {
@@ -47,10 +50,13 @@ fn bench() -> Bench {
             Decision { id: DecisionId::random(), outcome: outcome(token.expose()) }
         }
     });
-    let introspection = IntrospectionDoor::new(judge, Arc::clone(&handles), clock.clone());
+    let address = |text| MailboxAddress::parse(text).unwrap();
+    let probes = Arc::new(Probes::new(address("canary@x.test"), address("nobody@x.test")));
+    let introspection =
+        IntrospectionDoor::new(judge, Arc::clone(&handles), clock.clone()).with_probes(Arc::clone(&probes));
     let policy = PolicyDoor::new(parts(handles, store.clone(), clock));
     let doors = DovecotDoors::new(introspection, Secret::new("s-intro"), policy, Secret::new("s-policy"));
-    Bench { doors, store, asked }
+    Bench { doors, store, asked, probes }
 }
 
 const INTROSPECTION: &str = "introspection:s-intro";
@@ -173,4 +179,19 @@ async fn the_absolute_form_that_a_proxy_socket_brings_is_understood() {
     let uri = "http://127.0.0.1:9180/introspect";
     let answer = send(&bench(), "POST", uri, &[INTROSPECTION], "token=alice").await;
     assert_eq!((answer.0, &answer.1["active"]), (200, &json!(true)));
+}
+
+#[tokio::test]
+async fn a_probe_opens_the_canary_alone_is_not_judged_and_counts_as_none() {
+    let bench = bench();
+    let token = String::from_utf8(bench.probes.issue().unwrap().expose().to_vec()).unwrap();
+    let (_, answer) = introspect(&bench, &token).await;
+    assert_eq!(answer["username"], json!("^(canary@x[.]test)$"));
+    let handle = answer["handle"].as_str().unwrap();
+    assert_eq!(allow(&bench, "alice@x.test", handle).await, refused(DenyReason::HandleMailbox));
+    assert_eq!(allow(&bench, "canary@x.test", handle).await, (200, json!({"status": 0, "msg": ""})));
+    assert!(bench.store.recorded().is_empty());
+    assert_eq!(introspect(&bench, &token).await.0, 200);
+    assert_eq!(bench.asked.load(Ordering::SeqCst), 0);
+    assert_eq!(introspect(&bench, &token).await, (200, json!({"active": false})), "shown a third time");
 }

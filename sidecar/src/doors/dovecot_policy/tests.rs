@@ -16,6 +16,10 @@ pub(in crate::doors) struct Memory {
 }
 
 impl Memory {
+    pub(in crate::doors) fn broken() -> Self {
+        Self { broken: true, ..Self::default() }
+    }
+
     pub(in crate::doors) fn recorded(&self) -> Vec<String> {
         self.recorded.lock().unwrap().clone()
     }
@@ -163,7 +167,7 @@ async fn a_master_user_with_a_token_is_refused() {
 
 #[tokio::test]
 async fn a_login_that_cannot_be_recorded_is_an_outage_and_its_handle_is_spent() {
-    let bench = bench_with(Memory { broken: true, ..Memory::default() });
+    let bench = bench_with(Memory::broken());
     let handle = bench.handle(&["alice@x.test"]).to_string();
     assert_eq!(bench.allow(token("alice@x.test", &handle)).await.0, 503);
     assert_eq!(bench.allow(token("alice@x.test", &handle)).await, no(DenyReason::HandleUsed));
