@@ -50,7 +50,7 @@ fn somebody_else_s_mailbox_is_refused() {
 #[test]
 fn an_application_s_mailbox_never_opens_by_token() {
     let app = of_kind(APP, MailboxKind::App, 1);
-    assert_eq!(granted(Some(APP), &[app.clone()]), Err(DenyReason::NoMailbox));
+    assert_eq!(granted(Some(APP), std::slice::from_ref(&app)), Err(DenyReason::NoMailbox));
     assert_eq!(granted(Some(APP), &[per(MAILBOX), app.clone()]), Err(DenyReason::MailboxRefused));
     assert_eq!(granted(None, &[per(MAILBOX), app]), Ok(Vec::from([MAILBOX.into()])));
 }
