@@ -2,25 +2,21 @@
 //!
 //! Order matters: what can fail is built before anything listens, so that a sidecar that answers is a whole one.
 
+mod doors;
 mod issuers;
 mod record;
 
 use std::fs;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
 
+pub use self::doors::Running;
+pub(crate) use self::issuers::build as issuer;
 use crate::audit::Audit;
 use crate::clock::Clock;
 use crate::config::{self, Config};
-use crate::doors::dovecot::DovecotDoors;
-use crate::doors::dovecot_introspection::IntrospectionDoor;
-use crate::doors::dovecot_policy::{PolicyDoor, PolicyParts, PolicySettings};
 use crate::doors::handles::Handles;
-use crate::doors::http;
 use crate::evidence::directory::{Directory, Snapshot};
 use crate::gate::{Gate, Parts};
 use crate::policy::{EMBEDDED, Engine, Limits, Release};
@@ -55,13 +51,17 @@ impl Ground {
     /// Whatever can't be opened, with its name.
     pub async fn build(config: &Config, clock: Clock) -> anyhow::Result<Self> {
         let state = &config.server.state_dir;
-        let store = Sqlite::open(state).context("opening the store")?;
+        let store = Sqlite::open(&state.join("store")).context("opening the store")?;
         let directory = Directory::default();
         directory.publish(Snapshot::new(store.load_directory().await.context("reading the directory")?));
         let audit = Audit::open(&config.audit.file, Pseudonyms::open(state).context("pseudonym key")?)
             .with_context(|| format!("opening the audit trail {}", config.audit.file.display()))?;
         let release = release(config).await?;
-        let issuers = config.issuers.iter().map(issuers::start).collect::<anyhow::Result<Vec<_>>>()?;
+        let issuers = config
+            .issuers
+            .iter()
+            .map(|issuer| issuers::start(issuer, state, &clock))
+            .collect::<anyhow::Result<Vec<_>>>()?;
         for issuer in &issuers {
             issuer.keys.tried().await;
         }
@@ -96,83 +96,4 @@ async fn release(config: &Config) -> anyhow::Result<Release> {
         Release::load(&engine, &wasm, &settings).with_context(|| format!("policy {}", path.display()))
     };
     tokio::task::spawn_blocking(load).await.context("loading the policy")?
-}
-
-/// A sidecar whose doors are open.
-pub struct Running {
-    ground: Ground,
-    dovecot: Option<SocketAddr>,
-    stop: watch::Sender<bool>,
-    doors: JoinSet<()>,
-}
-
-impl Running {
-    /// Opens the doors that the configuration asks for.
-    ///
-    /// # Errors
-    /// The first door that can't be opened; those opened before are closed again.
-    pub async fn open(config: &Config, ground: Ground) -> anyhow::Result<Self> {
-        let (stop, stopped) = watch::channel(false);
-        let mut running = Self { ground, dovecot: None, stop, doors: JoinSet::new() };
-        if let Some(dovecot) = &config.dovecot {
-            running.open_dovecot(dovecot, &stopped).await?;
-        }
-        Ok(running)
-    }
-
-    async fn open_dovecot(
-        &mut self,
-        dovecot: &config::Dovecot,
-        stopped: &watch::Receiver<bool>,
-    ) -> anyhow::Result<()> {
-        let ground = &self.ground;
-        let introspection =
-            IntrospectionDoor::new(Arc::clone(&ground.gate).into(), Arc::clone(&ground.handles), ground.clock.clone());
-        let policy = PolicyDoor::new(PolicyParts {
-            settings: PolicySettings {
-                other_mechanisms: dovecot.other_mechanisms.clone(),
-                uncounted_users: dovecot.uncounted_users.clone(),
-            },
-            handles: Arc::clone(&ground.handles),
-            directory: ground.directory.clone(),
-            store: Arc::clone(&ground.store),
-            witness: record::witness(ground.audit.clone()),
-            clock: ground.clock.clone(),
-        });
-        let doors = DovecotDoors::new(
-            introspection,
-            dovecot.introspection_secret.clone(),
-            policy,
-            dovecot.policy_secret.clone(),
-        );
-        let listener = http::listen(dovecot.listen).await?;
-        self.dovecot = Some(listener.local_addr()?);
-        let end = ended(stopped.clone());
-        self.doors.spawn(async move { http::serve(listener, Arc::new(doors), http::Limits::default(), end).await });
-        Ok(())
-    }
-
-    /// Where the doors for Dovecot listen.
-    #[must_use]
-    pub const fn dovecot(&self) -> Option<SocketAddr> {
-        self.dovecot
-    }
-
-    /// What the doors stand on.
-    #[must_use]
-    pub const fn ground(&self) -> &Ground {
-        &self.ground
-    }
-
-    /// Closes the doors: no new requests, those in flight end within their grace.
-    pub async fn close(mut self) {
-        // Nobody listening any more is what is wanted.
-        let _ = self.stop.send(true);
-        while self.doors.join_next().await.is_some() {}
-    }
-}
-
-async fn ended(mut stopped: watch::Receiver<bool>) {
-    // An error means that the sender is gone: the same.
-    let _ = stopped.wait_for(|stopped| *stopped).await;
 }

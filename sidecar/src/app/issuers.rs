@@ -4,9 +4,10 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
+use crate::clock::Clock;
 use crate::config::{ClientAuth, Issuer as Configured, KeySource as ConfiguredKeys};
 use crate::evidence::introspection::{ClientAuthentication, Endpoint, Introspection, IntrospectionSettings};
-use crate::evidence::keys::{Discovery, KeySettings, KeySource, Keys};
+use crate::evidence::keys::{Discovery, KeyCopy, KeySettings, KeySource, Keys};
 use crate::gate::Issuer;
 use crate::http::{HttpClient, HttpSettings};
 
@@ -14,7 +15,15 @@ use crate::http::{HttpClient, HttpSettings};
 ///
 /// # Errors
 /// A certificate file that can't be used, or an address that is none.
-pub(super) fn start(configured: &Configured) -> anyhow::Result<Issuer> {
+pub(super) fn start(configured: &Configured, state_dir: &Path, clock: &Clock) -> anyhow::Result<Issuer> {
+    build(configured, Some(KeyCopy { folder: state_dir.join("keys"), clock: clock.clone() }), clock)
+}
+
+/// The same, with a copy of the keys on disk or without one: a check changes nothing.
+///
+/// # Errors
+/// As [`start`].
+pub(crate) fn build(configured: &Configured, copy: Option<KeyCopy>, clock: &Clock) -> anyhow::Result<Issuer> {
     let name = configured.issuer.as_str();
     let start = || -> anyhow::Result<Issuer> {
         let roots = configured.ca_file.as_deref().map(read).transpose()?;
@@ -31,17 +40,18 @@ pub(super) fn start(configured: &Configured) -> anyhow::Result<Issuer> {
             ConfiguredKeys::JwksUrl(url) => KeySource::Url(url.clone()),
             ConfiguredKeys::JwksFile(path) => KeySource::File(path.clone()),
         };
+        let keys = KeySettings { copy, ..KeySettings::new(name) };
         Ok(Issuer {
             name: name.into(),
             mailbox_domains: configured.mailbox_domains.clone(),
-            keys: Keys::start(KeySettings::new(name), source, http.clone()),
-            introspection: introspection(configured, discovery, http),
+            keys: Keys::start(keys, source, http.clone()),
+            introspection: introspection(configured, discovery, http, clock.clone()),
         })
     };
     start().with_context(|| format!("issuer {name}"))
 }
 
-fn introspection(configured: &Configured, discovery: Discovery, http: HttpClient) -> Option<Introspection> {
+fn introspection(configured: &Configured, discovery: Discovery, http: HttpClient, clock: Clock) -> Option<Introspection> {
     let client = configured.client.as_ref()?;
     let endpoint = match &configured.introspection_url {
         Some(url) => Endpoint::Url(url.clone()),
@@ -53,7 +63,7 @@ fn introspection(configured: &Configured, discovery: Discovery, http: HttpClient
         ClientAuth::Post => ClientAuthentication::Post { id, secret },
     };
     let settings = IntrospectionSettings::new(configured.issuer.clone(), endpoint, client);
-    Some(Introspection::new(settings, http))
+    Some(Introspection::new(settings, http, clock))
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {

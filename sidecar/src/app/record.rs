@@ -1,6 +1,7 @@
 //! Keeps the record of after-auth answers: from what the door says to a line of the audit trail.
 
 use crate::audit::{AfterAuth, Audit};
+use crate::doors::dovecot_policy::{PolicyDoor, Tally};
 use crate::doors::handles::Purpose;
 use crate::doors::ports::{AfterAuthOutcome, Witness};
 
@@ -30,4 +31,21 @@ pub(super) fn witness(audit: Audit) -> Witness {
             counted: matches!(answer.outcome, AfterAuthOutcome::Allowed { counted: true }),
         });
     })
+}
+
+/// The after-auth counters by name, for the operator's view; those that never counted are left out.
+pub(super) fn counts(door: &PolicyDoor) -> Vec<(String, u64)> {
+    let named = |tally: Tally| {
+        [
+            ("counted", tally.counted),
+            ("passed", tally.passed),
+            ("denied", tally.denied),
+            ("unavailable", tally.unavailable),
+            ("report_success", tally.succeeded),
+            ("report_failure", tally.failed),
+            ("report_policy_reject", tally.rejected),
+        ]
+        .map(|(what, count)| (format!("after_auth_{}_{what}", tally.mechanism.code().to_ascii_lowercase()), count))
+    };
+    door.counters().tallies().flat_map(named).filter(|(_, count)| *count > 0).collect()
 }

@@ -1,0 +1,166 @@
+//! Opens the doors that the configuration asks for, and closes them in order.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::{Ground, record};
+use crate::config::{self, Config};
+use crate::doors::admin::{AdminDoor, Importer, Overview};
+use crate::doors::dovecot::DovecotDoors;
+use crate::doors::dovecot_introspection::IntrospectionDoor;
+use crate::doors::dovecot_policy::{PolicyDoor, PolicyParts, PolicySettings};
+use crate::doors::grpc::GateDoor;
+use crate::doors::http;
+use crate::doors::probe::Probes;
+use crate::doors::unix::UnixDoor;
+use crate::evidence::import::Surroundings;
+
+/// A sidecar whose doors are open.
+pub struct Running {
+    ground: Ground,
+    dovecot: Option<SocketAddr>,
+    stop: watch::Sender<bool>,
+    doors: JoinSet<()>,
+}
+
+/// Counters of one part, by name.
+type Counts = Box<dyn Fn() -> Vec<(String, u64)> + Send + Sync>;
+
+impl Running {
+    /// Opens the doors that the configuration asks for.
+    ///
+    /// # Errors
+    /// The first door that can't be opened; those opened before are closed again.
+    pub async fn open(config: &Config, ground: Ground) -> anyhow::Result<Self> {
+        let (stop, _) = watch::channel(false);
+        let mut running = Self { ground, dovecot: None, stop, doors: JoinSet::new() };
+        let probes = match (&config.check.canary, &config.check.non_member) {
+            (Some(canary), Some(non_member)) => Some(Arc::new(Probes::new(canary.clone(), non_member.clone()))),
+            (None, _) | (_, None) => None,
+        };
+        let mut counts: Vec<Counts> = vec![{
+            let audit = running.ground.audit.clone();
+            Box::new(move || audit.counts())
+        }];
+        if let Some(dovecot) = &config.dovecot {
+            counts.push(running.open_dovecot(dovecot, probes.clone()).await?);
+        }
+        running.open_gate(config)?;
+        running.open_admin(config, probes, counts)?;
+        Ok(running)
+    }
+
+    async fn open_dovecot(&mut self, dovecot: &config::Dovecot, probes: Option<Arc<Probes>>) -> anyhow::Result<Counts> {
+        let ground = &self.ground;
+        let introspection =
+            IntrospectionDoor::new(Arc::clone(&ground.gate).into(), Arc::clone(&ground.handles), ground.clock.clone());
+        let introspection = match probes {
+            Some(probes) => introspection.with_probes(probes),
+            None => introspection,
+        };
+        let policy = PolicyDoor::new(PolicyParts {
+            settings: PolicySettings {
+                other_mechanisms: dovecot.other_mechanisms.clone(),
+                uncounted_users: dovecot.uncounted_users.clone(),
+            },
+            handles: Arc::clone(&ground.handles),
+            directory: ground.directory.clone(),
+            store: Arc::clone(&ground.store),
+            witness: record::witness(ground.audit.clone()),
+            clock: ground.clock.clone(),
+        });
+        let (secret, policy_secret) = (dovecot.introspection_secret.clone(), dovecot.policy_secret.clone());
+        let doors = Arc::new(DovecotDoors::new(introspection, secret, policy, policy_secret));
+        let listener = http::listen(dovecot.listen).await?;
+        let address = listener.local_addr()?;
+        tracing::info!(door = "dovecot", %address, "listening");
+        self.dovecot = Some(address);
+        let (serving, end) = (Arc::clone(&doors), self.end());
+        self.doors.spawn(async move { http::serve(listener, serving, http::Limits::default(), end).await });
+        Ok(Box::new(move || record::counts(doors.policy())))
+    }
+
+    fn open_gate(&mut self, config: &Config) -> anyhow::Result<()> {
+        let door = bind(&config.server.gate_socket, &config.server.gate_uids)?;
+        let ground = &self.ground;
+        let gate = GateDoor::new(Arc::clone(&ground.gate).into(), ground.audit.pseudonyms().clone());
+        let end = self.end();
+        self.doors.spawn(async move { ended("gate", gate.serve(door, end).await) });
+        Ok(())
+    }
+
+    fn open_admin(
+        &mut self,
+        config: &Config,
+        probes: Option<Arc<Probes>>,
+        counts: Vec<Counts>,
+    ) -> anyhow::Result<()> {
+        let door = bind(&config.server.admin_socket, &config.server.admin_uids)?;
+        let ground = &self.ground;
+        let surroundings = Surroundings {
+            reserved: config.check.canary.iter().chain(&config.check.non_member).cloned().collect(),
+            domains: config.issuers.iter().flat_map(|issuer| issuer.mailbox_domains.clone()).collect(),
+        };
+        let admin = AdminDoor {
+            importer: Importer::new(Arc::clone(&ground.store), ground.directory.clone(), surroundings),
+            directory: ground.directory.clone(),
+            store: Arc::clone(&ground.store),
+            probes,
+            overview: Overview {
+                gate: Arc::clone(&ground.gate),
+                introspection: config.issuers.iter().map(|i| (i.issuer.clone(), i.introspection)).collect(),
+                directory: ground.directory.clone(),
+                counts,
+                clock: ground.clock.clone(),
+            },
+        };
+        let end = self.end();
+        self.doors.spawn(async move { ended("admin", admin.serve(door, end).await) });
+        Ok(())
+    }
+
+    /// Ends when the doors are to close.
+    fn end(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut stopped = self.stop.subscribe();
+        async move {
+            // An error means that the sender is gone: the same.
+            let _ = stopped.wait_for(|stopped| *stopped).await;
+        }
+    }
+
+    /// Where the doors for Dovecot listen.
+    #[must_use]
+    pub const fn dovecot(&self) -> Option<SocketAddr> {
+        self.dovecot
+    }
+
+    /// What the doors stand on.
+    #[must_use]
+    pub const fn ground(&self) -> &Ground {
+        &self.ground
+    }
+
+    /// Closes the doors: no new requests, those in flight end within their grace.
+    pub async fn close(mut self) {
+        // Nobody listening any more is what is wanted.
+        let _ = self.stop.send(true);
+        while self.doors.join_next().await.is_some() {}
+    }
+}
+
+fn bind(path: &Path, uids: &[u32]) -> anyhow::Result<UnixDoor> {
+    let door = UnixDoor::bind(path, uids).with_context(|| format!("opening {}", path.display()))?;
+    tracing::info!(socket = %path.display(), "listening");
+    Ok(door)
+}
+
+fn ended(door: &str, result: Result<(), tonic::transport::Error>) {
+    if let Err(error) = result {
+        tracing::error!(door, %error, "a door failed and is closed");
+    }
+}

@@ -1,0 +1,159 @@
+//! A gate with the stand-in provider's keys, its people's mailboxes and a chosen policy.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use octroi::audit::Audit;
+use octroi::clock::{Clock, UnixSeconds};
+use octroi::evidence::directory::{Directory, IdNat, Mailbox, MailboxAddress, MailboxKind, Person, Snapshot};
+use octroi::evidence::introspection::{ClientAuthentication, Endpoint, Introspection, IntrospectionSettings};
+use octroi::evidence::keys::{KeySettings, KeySource, Keys};
+use octroi::gate::{Attempt, Credentials, Decision, Door, Gate, Issuer, Outcome, Parts, Protocol};
+use octroi::http::{HttpClient, HttpSettings};
+use octroi::policy::{Engine, Limits, Release};
+use octroi::pseudonym::Pseudonyms;
+use octroi::rails::Rails;
+use octroi::secret::{Secret, Token};
+use octroi_psc::{Endpoint as PscEndpoint, Psc};
+
+pub const UN: &str = "docteur.un@bal.example.test";
+pub const DEUX: &str = "docteur.deux@bal.example.test";
+pub const SECRETARIAT: &str = "secretariat@bal.example.test";
+
+/// A second issuer that the policy knows, whose keys are not the stand-in's.
+pub const OTHER_ISSUER: &str = "https://other.example.test/realm";
+
+/// The stand-in, and a gate that believes it.
+pub struct Bench {
+    pub psc: Psc,
+    pub gate: Gate,
+    pub clock: Clock,
+    pub trail: Trail,
+}
+
+impl Bench {
+    /// With this policy and this introspection mode (`off`, `preferred`, `required`).
+    pub async fn new(wasm: &[u8], mode: &str) -> Self {
+        let psc = Psc::start().await.unwrap();
+        let other = Psc::start().await.unwrap();
+        let http = HttpClient::new(&HttpSettings::default()).unwrap();
+        let settings = format!(
+            r#"{{"issuers":[{{"issuer":"{}","introspection":"{mode}"}},{{"issuer":"{OTHER_ISSUER}","introspection":"off"}}]}}"#,
+            psc.issuer()
+        );
+        let release = Release::load(&Engine::new(Limits::default()).unwrap(), wasm, &settings).unwrap();
+        let clock = Clock::manual(UnixSeconds(psc.now()));
+        let trail = Trail::default();
+        let gate = Gate::new(Parts {
+            release,
+            issuers: vec![
+                issuer(psc.issuer(), &psc, &http, (mode != "off").then(|| introspection(&psc, &http))).await,
+                issuer(OTHER_ISSUER, &other, &http, None).await,
+            ],
+            directory: directory(),
+            rails: Rails { leeway: 5, session_max: 4 * 3600 },
+            audit: Audit::to(trail.clone(), Pseudonyms::from_key(b"tests")).unwrap(),
+            clock: clock.clone(),
+            max_in_flight: 64,
+        });
+        Self { psc, gate, clock, trail }
+    }
+
+    /// Shows a bare token, as Dovecot does.
+    pub async fn bearer(&self, token: &str, mailbox: Option<&str>) -> Decision {
+        self.attempt(Credentials::Bearer(Token::new(token)), mailbox).await
+    }
+
+    /// Shows a SASL message.
+    pub async fn sasl(&self, mechanism: &str, message: &[u8]) -> Decision {
+        use base64::Engine as _;
+        let response = Token::new(base64::engine::general_purpose::STANDARD.encode(message));
+        self.attempt(Credentials::Sasl { mechanism: mechanism.to_owned(), response }, None).await
+    }
+
+    async fn attempt(&self, credentials: Credentials, mailbox: Option<&str>) -> Decision {
+        let mailbox = mailbox.map(str::to_owned);
+        self.gate
+            .authenticate(Attempt {
+                credentials,
+                mailbox,
+                protocol: Protocol::Imap,
+                door: Door::Grpc,
+                client: Some([127, 0, 0, 1].into()),
+            })
+            .await
+    }
+}
+
+/// One word for an outcome: the mailboxes, or the code of the reason.
+pub fn said(decision: &Decision) -> String {
+    match &decision.outcome {
+        Outcome::Allow(permit) => {
+            permit.mailboxes().iter().map(MailboxAddress::as_str).collect::<Vec<_>>().join(" ")
+        }
+        Outcome::Deny(reason) => format!("deny {}", reason.code()),
+        Outcome::Unavailable(reason) => format!("unavailable {}", reason.code()),
+    }
+}
+
+async fn issuer(name: &str, psc: &Psc, http: &HttpClient, introspection: Option<Introspection>) -> Issuer {
+    let mut settings = KeySettings::new(name);
+    settings.floor = Duration::ZERO;
+    let source = KeySource::Url(psc.url(PscEndpoint::Certs).parse().unwrap());
+    let keys = Keys::start(settings, source, http.clone());
+    keys.tried().await;
+    Issuer { name: name.into(), mailbox_domains: vec!["bal.example.test".into()], keys, introspection }
+}
+
+fn introspection(psc: &Psc, http: &HttpClient) -> Introspection {
+    let client = ClientAuthentication::Basic {
+        id: psc.operator().id.clone(),
+        secret: Secret::new(psc.operator_secret()),
+    };
+    let endpoint = Endpoint::Url(psc.url(PscEndpoint::Introspect).parse().unwrap());
+    // No answer is remembered: each test asks for itself.
+    let settings = IntrospectionSettings {
+        remember_active: Duration::ZERO,
+        ..IntrospectionSettings::new(psc.issuer(), endpoint, client)
+    };
+    Introspection::new(settings, http.clone(), Clock::manual(UnixSeconds(psc.now())))
+}
+
+fn directory() -> Directory {
+    let mailbox = |address: &str, kind, persons: &[&str]| Mailbox {
+        address: MailboxAddress::parse(address).unwrap(),
+        kind,
+        persons: persons.iter().map(|id| Person { id: IdNat::parse(id).unwrap(), synonyms: vec![] }).collect(),
+        aliases: vec![],
+    };
+    let directory = Directory::default();
+    directory.publish(Snapshot::new(vec![
+        mailbox(UN, MailboxKind::Per, &["899700000011"]),
+        mailbox(DEUX, MailboxKind::Per, &["899700000022"]),
+        mailbox(SECRETARIAT, MailboxKind::Org, &["899700000011", "500000000000017/CPAT00001"]),
+        mailbox("automate@bal.example.test", MailboxKind::App, &[]),
+        mailbox("docteur.un@elsewhere.example.test", MailboxKind::Per, &["899700000011"]),
+    ]));
+    directory
+}
+
+/// Everything that the audit trail wrote.
+#[derive(Clone, Default)]
+pub struct Trail(Arc<Mutex<Vec<u8>>>);
+
+impl Trail {
+    pub fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Trail {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}

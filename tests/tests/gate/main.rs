@@ -1,0 +1,8 @@
+//! The gate in this process: every hostile guest against the rails, and every bad token against the rules, with the
+//! embedded policy, real signatures and no mail server.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod bench;
+mod guests;
+mod introspection;
+mod tokens;
