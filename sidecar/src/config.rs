@@ -64,6 +64,16 @@ impl Config {
     pub fn parse(path: &Path, text: &str) -> Result<Self, Problems> {
         sections::configuration(path, text).map_err(|problems| Problems::new(path, problems))
     }
+
+    /// Reads `[server] admin_socket` alone: for a command that asks a running sidecar, started by a user who may not
+    /// read the secrets, or beside a file that is being edited.
+    ///
+    /// # Errors
+    /// The file can't be read, or that section does not hold.
+    pub fn admin_socket(path: &Path) -> Result<PathBuf, Problems> {
+        let text = files::configuration(path).map_err(|problem| Problems::one(path, problem))?;
+        sections::admin_socket(path, &text).map_err(|problems| Problems::new(path, problems))
+    }
 }
 
 /// `[server]`
@@ -112,7 +122,7 @@ pub struct Issuer {
     pub issuer: String,
     /// `discovery_url`, `jwks_url` or `jwks_file`: where the signing keys come from. One of them at most.
     pub keys: KeySource,
-    /// `ca_file`: PEM certificates trusted for this issuer beside the built-in roots. Default none.
+    /// `ca_file`: PEM certificates trusted for this issuer beside the system's roots. Default none.
     pub ca_file: Option<PathBuf>,
     /// `mailbox_domains`: the only domains whose mailboxes a token of this issuer can open, lower case. Required.
     pub mailbox_domains: Vec<String>,
@@ -226,7 +236,7 @@ pub struct DovecotServer {
     pub imap: String,
     /// `tls`: `implicit` (default) or `starttls`.
     pub tls: Tls,
-    /// `ca_file`: PEM certificates that vouch for it. Default: the built-in roots.
+    /// `ca_file`: PEM certificates that vouch for it. Default: the system's roots.
     pub ca_file: Option<PathBuf>,
     /// `server_name`: the name on its certificate. Default: the host of `imap`.
     pub server_name: String,

@@ -36,6 +36,15 @@ pub(super) fn configuration(path: &Path, text: &str) -> Result<Config, Vec<Probl
     }
 }
 
+/// Reads `[server]` alone, of a file that may not hold otherwise.
+pub(super) fn admin_socket(path: &Path, text: &str) -> Result<PathBuf, Vec<Problem>> {
+    let report = Report::new(text);
+    let (document, _) = DeTable::parse_recoverable(text);
+    let base = Base(path.parent().unwrap_or(Path::new("/")));
+    let server = server(Section::root(&report, document.get_ref()).section("server"), &base);
+    if report.is_clean() { Ok(server.admin_socket) } else { Err(report.into_problems()) }
+}
+
 /// Reads the document; `None` where a required part is missing or wrong: the report has it.
 pub(super) fn read(report: &Report<'_>, document: &DeTable<'_>, path: &Path) -> Option<Config> {
     let base = Base(path.parent().unwrap_or(Path::new("/")));

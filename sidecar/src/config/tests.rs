@@ -251,3 +251,13 @@ fn the_policy_gets_the_settings_of_its_table_and_what_the_rest_already_says() {
         })
     );
 }
+
+#[test]
+fn the_admin_socket_is_found_in_a_file_that_holds_nowhere_else() {
+    let folder = folder();
+    let path = folder.path().join("octroi.toml");
+    fs::write(&path, "[server]\nadmin_socket = \"a.sock\"\n[[issuer]]\nissuer = 5\n").unwrap();
+    assert_eq!(Config::admin_socket(&path).unwrap(), folder.path().join("a.sock"));
+    fs::write(&path, "[server]\nadmin_socket = 5\n").unwrap();
+    assert!(Config::admin_socket(&path).is_err());
+}

@@ -1,0 +1,139 @@
+//! `octroi mailbox`: imports and lists the directory of a running sidecar.
+
+use std::io::{Read as _, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use tonic::Code;
+
+use super::{admin, table};
+use crate::doors::admin::MAX_REQUEST;
+use crate::evidence::import::BadLine;
+use crate::proto::mailboxes_client::MailboxesClient;
+use crate::proto::{ImportRequest, ImportResponse, ListMailboxesRequest, MailboxEntry};
+
+/// Bad lines printed; a file with more is best mended a part at a time.
+const SHOWN: usize = 100;
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Replaces the whole directory by a CSV file, or changes nothing and tells every bad line.
+    ///
+    /// Header: address,kind,persons,aliases. Kinds: PER (exactly one person), ORG (at least one), APP (none). Persons
+    /// and aliases are separated by |, identifiers of one person are joined by =.
+    Import {
+        /// The file; - reads the input.
+        file: PathBuf,
+        /// Checks and compares, and changes nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Lists mailboxes in the order of their addresses, with their last authentication.
+    List {
+        /// Starts behind this address.
+        #[arg(long, value_name = "ADDRESS", default_value = "")]
+        after: String,
+        /// At most this many. Default: all.
+        #[arg(long, value_name = "NUMBER")]
+        limit: Option<usize>,
+    },
+}
+
+pub(super) fn run(socket: &Path, command: Command, output: &mut impl Write) -> anyhow::Result<()> {
+    match command {
+        Command::Import { file, dry_run } => import(socket, &file, dry_run, output),
+        Command::List { after, limit } => list(socket, after, limit, output),
+    }
+}
+
+fn import(socket: &Path, file: &Path, dry_run: bool, output: &mut impl Write) -> anyhow::Result<()> {
+    let csv = read(file)?;
+    let reply = admin::ask(socket, |channel| async {
+        let mut client = MailboxesClient::new(channel).max_decoding_message_size(MAX_REQUEST);
+        match client.import(ImportRequest { csv: csv.clone(), dry_run }).await {
+            Ok(reply) => Ok(reply.into_inner()),
+            // The error has room for the first lines only.
+            Err(status) if status.code() == Code::InvalidArgument => {
+                let request = ImportRequest { csv, dry_run: true };
+                client.import(request).await.map(tonic::Response::into_inner).map_err(|s| admin::refusal(&s))
+            }
+            Err(status) => Err(admin::refusal(&status)),
+        }
+    })?;
+    if reply.problem_count > 0 {
+        problems(&reply, output)?;
+        anyhow::bail!("nothing imported: {} problems in {}", reply.problem_count, file.display());
+    }
+    for remark in &reply.remarks {
+        writeln!(output, "remark: {remark}")?;
+    }
+    let ImportResponse { total, added, changed, removed, .. } = reply;
+    let done = if dry_run { "would have" } else { "has" };
+    writeln!(output, "the directory {done} {total} mailboxes: {added} added, {changed} changed, {removed} removed")?;
+    Ok(())
+}
+
+fn problems(reply: &ImportResponse, output: &mut impl Write) -> anyhow::Result<()> {
+    for problem in reply.problems.iter().take(SHOWN) {
+        let line = BadLine { line: problem.line, column: problem.column, expected: problem.expected.clone() };
+        writeln!(output, "{line}")?;
+    }
+    let hidden = usize::try_from(reply.problem_count).unwrap_or(usize::MAX).saturating_sub(SHOWN);
+    if hidden > 0 {
+        writeln!(output, "and {hidden} more")?;
+    }
+    Ok(())
+}
+
+fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
+    let mut csv = Vec::new();
+    // One byte more than the sidecar takes shows that it would not.
+    let limit = MAX_REQUEST as u64;
+    if file == Path::new("-") {
+        std::io::stdin().lock().take(limit).read_to_end(&mut csv).context("reading the input")?;
+    } else {
+        let opened = std::fs::File::open(file).with_context(|| format!("reading {}", file.display()))?;
+        opened.take(limit).read_to_end(&mut csv).with_context(|| format!("reading {}", file.display()))?;
+    }
+    anyhow::ensure!(csv.len() < MAX_REQUEST, "{} is larger than {MAX_REQUEST} bytes", file.display());
+    Ok(csv)
+}
+
+fn list(socket: &Path, mut after: String, limit: Option<usize>, output: &mut impl Write) -> anyhow::Result<()> {
+    let mut left = limit.unwrap_or(usize::MAX);
+    let mailboxes = admin::ask(socket, |channel| async move {
+        let mut client = MailboxesClient::new(channel);
+        let mut all: Vec<MailboxEntry> = Vec::new();
+        while left > 0 {
+            let limit = u32::try_from(left.min(1000)).unwrap_or(1000);
+            let page = client.list(ListMailboxesRequest { after, limit }).await;
+            let page = page.map_err(|status| admin::refusal(&status))?.into_inner();
+            left = left.saturating_sub(page.mailboxes.len());
+            all.extend(page.mailboxes);
+            after = page.next;
+            if after.is_empty() {
+                break;
+            }
+        }
+        Ok(all)
+    })?;
+    if mailboxes.is_empty() {
+        writeln!(output, "no mailboxes; octroi mailbox import FILE fills the directory")?;
+        return Ok(());
+    }
+    let rows = mailboxes.into_iter().map(|mailbox| {
+        let last = match mailbox.last_authentication {
+            0 => "none recorded".to_owned(),
+            at => moment(at),
+        };
+        [mailbox.address, mailbox.kind, mailbox.persons.to_string(), last]
+    });
+    table::print(output, ["address", "kind", "persons", "last authentication"], rows)?;
+    Ok(())
+}
+
+/// A moment for people: RFC 3339 in UTC.
+pub(super) fn moment(at: u64) -> String {
+    let time = i64::try_from(at).ok().and_then(|at| jiff::Timestamp::from_second(at).ok());
+    time.map_or_else(|| at.to_string(), |time| time.to_string())
+}
