@@ -137,6 +137,26 @@ reasons! {
         StoreUnavailable = "store-unavailable", "Service momentanement indisponible", "Temporarily unavailable";
         /// More logins in flight than the sidecar takes.
         Overloaded = "overloaded", "Service surcharge, reessayez", "Overloaded, try again";
+        /// Submission: the mail server names a login that this process did not see, or has forgotten.
+        LoginUnknown = "login-unknown", "Session inconnue, reconnectez-vous", "Login unknown, log in again";
+    }
+}
+
+reasons! {
+    /// Why a message is not taken for submission.
+    SubmissionReason {
+        /// No one is logged in.
+        NotAuthenticated = "not-authenticated", "Authentification requise", "Authentication required";
+        /// The sender is not an ASCII mailbox address.
+        SenderMalformed = "sender-malformed", "Adresse d'expediteur invalide", "Malformed sender address";
+        /// The sender is not the login's: neither a mailbox of it nor an alias.
+        SenderRefused = "sender-refused", "Expediteur non autorise pour cette session", "Sender not allowed for this login";
+        /// The connection is not encrypted, or by a version of TLS below the floor.
+        TlsTooOld = "tls-too-old", "Version de TLS refusee", "TLS version refused";
+        /// More recipients than one message may have.
+        TooManyRecipients = "too-many-recipients", "Trop de destinataires", "Too many recipients";
+        /// The recipient's domain is not in the trust space.
+        RecipientRefused = "recipient-refused", "Destinataire hors de l'espace de confiance", "Recipient outside the trust space";
     }
 }
 
@@ -147,16 +167,23 @@ mod tests {
 
     #[test]
     fn every_code_is_unique_and_kebab_case() {
-        let codes: Vec<&str> =
-            DenyReason::ALL.iter().map(|r| r.code()).chain(UnavailableReason::ALL.iter().map(|r| r.code())).collect();
+        let codes: Vec<&str> = DenyReason::ALL
+            .iter()
+            .map(|r| r.code())
+            .chain(UnavailableReason::ALL.iter().map(|r| r.code()))
+            .chain(SubmissionReason::ALL.iter().map(|r| r.code()))
+            .collect();
         assert!(codes.iter().all(|code| code.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')));
         assert_eq!(codes.iter().collect::<BTreeSet<_>>().len(), codes.len());
     }
 
     #[test]
     fn every_message_is_one_short_ascii_line() {
-        for message in
-            DenyReason::ALL.iter().map(|r| r.message()).chain(UnavailableReason::ALL.iter().map(|r| r.message()))
+        for message in DenyReason::ALL
+            .iter()
+            .map(|r| r.message())
+            .chain(UnavailableReason::ALL.iter().map(|r| r.message()))
+            .chain(SubmissionReason::ALL.iter().map(|r| r.message()))
         {
             assert!(message.bytes().all(|b| (0x20..0x7f).contains(&b)), "{message}");
             assert!(message.len() <= 120, "{message}");

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::evidence::directory::MailboxAddress;
 use crate::gate::Outcome;
-use crate::reason::{DenyReason, UnavailableReason};
+use crate::reason::{DenyReason, SubmissionReason, UnavailableReason};
 
 /// What a refusal is about, and so what could help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -220,6 +220,54 @@ pub fn sasl_failure(id: u32, reason: DenyReason) -> String {
     format!("FAIL\t{id}\treason={text}\n")
 }
 
+/// Outcome of a submission question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubmissionOutcome {
+    /// The message may go on to Postfix's other restrictions.
+    Allow,
+    /// It is refused.
+    Deny(SubmissionReason),
+    /// No decision could be made.
+    Unavailable(UnavailableReason),
+}
+
+/// Postfix's policy delegation: the action for an outcome, as access(5) has them. Never `OK`: that would pass over the
+/// restrictions that follow.
+#[must_use]
+pub fn delegation(outcome: SubmissionOutcome) -> String {
+    match outcome {
+        SubmissionOutcome::Allow => "action=DUNNO\n\n".to_owned(),
+        SubmissionOutcome::Deny(reason) => {
+            // RFC 3463 and RFC 4954 section 6.
+            let status = match reason {
+                SubmissionReason::NotAuthenticated => "5.7.0",
+                SubmissionReason::SenderMalformed => "5.1.7",
+                SubmissionReason::TlsTooOld => "5.7.10",
+                SubmissionReason::TooManyRecipients => "5.5.3",
+                SubmissionReason::SenderRefused | SubmissionReason::RecipientRefused => "5.7.1",
+            };
+            format!("action=REJECT {status} {}\n\n", reason.message())
+        }
+        SubmissionOutcome::Unavailable(reason) => {
+            format!("action=DEFER_IF_PERMIT 4.3.0 {}\n\n", submission_outage(reason))
+        }
+    }
+}
+
+/// What a person reads while nothing can be decided.
+const fn submission_outage(reason: UnavailableReason) -> &'static str {
+    match reason {
+        UnavailableReason::KeysUnavailable
+        | UnavailableReason::IntrospectionUnavailable
+        | UnavailableReason::PolicyTrapped
+        | UnavailableReason::PolicyTimeout
+        | UnavailableReason::PolicyLimit
+        | UnavailableReason::StoreUnavailable
+        | UnavailableReason::Overloaded
+        | UnavailableReason::LoginUnknown => reason.message(),
+    }
+}
+
 /// What the body of a 503 says, for whoever reads a trace. Never JSON: nothing in it can be taken for an answer.
 const fn outage(reason: UnavailableReason) -> &'static str {
     match reason {
@@ -229,7 +277,8 @@ const fn outage(reason: UnavailableReason) -> &'static str {
         | UnavailableReason::PolicyTimeout
         | UnavailableReason::PolicyLimit
         | UnavailableReason::StoreUnavailable
-        | UnavailableReason::Overloaded => reason.code(),
+        | UnavailableReason::Overloaded
+        | UnavailableReason::LoginUnknown => reason.code(),
     }
 }
 
@@ -261,6 +310,20 @@ mod tests {
         assert_eq!(of(&["a@x.test"]), SaslAnswer::Accept(MailboxAddress::parse("a@x.test").unwrap()));
         assert_eq!(of(&["a@x.test", "b@x.test"]), SaslAnswer::Challenge(DenyReason::MailboxMalformed));
         assert_eq!(of(&[]), SaslAnswer::Challenge(DenyReason::NoMailbox));
+    }
+
+    #[test]
+    fn delegation_answers_dunno_to_nothing_but_an_allow() {
+        assert_eq!(delegation(SubmissionOutcome::Allow), "action=DUNNO\n\n");
+        let denied = SubmissionReason::ALL.iter().map(|reason| (SubmissionOutcome::Deny(*reason), "action=REJECT 5."));
+        let outages = UnavailableReason::ALL
+            .iter()
+            .map(|reason| (SubmissionOutcome::Unavailable(*reason), "action=DEFER_IF_PERMIT 4."));
+        for (outcome, start) in denied.chain(outages) {
+            let answer = delegation(outcome);
+            assert!(answer.starts_with(start) && answer.ends_with("\n\n"), "{answer:?}");
+            assert_eq!(answer.matches('\n').count(), 2, "{answer:?}");
+        }
     }
 
     fn body((_, body): &Rendered) -> Value {

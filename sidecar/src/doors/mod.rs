@@ -3,6 +3,7 @@
 
 pub mod admin;
 pub mod answer;
+pub mod delegation;
 pub mod dovecot;
 pub mod dovecot_introspection;
 pub mod dovecot_policy;

@@ -1,0 +1,153 @@
+//! Postfix's policy delegation, on the submission ports only: may this login send this message?
+//!
+//! The door joins each question to the SASL login of the same smtpd process and hands the facts to a judge; it has no
+//! rule of its own but one: without a login that this sidecar allowed, nothing is sent. A question that can't be read
+//! gets no answer and ends the connection, as the protocol asks; Postfix then answers 451.
+
+mod request;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
+
+use self::request::{Malformed, Question, State};
+use super::answer::{SubmissionOutcome, delegation};
+use super::framing::{FrameError, FrameLimits, Frames};
+use super::join::Joins;
+use super::ports::{Stage, Submission, SubmissionJudge};
+use super::streams::Draining;
+use crate::clock::Clock;
+use crate::reason::{SubmissionReason, UnavailableReason};
+
+/// Sizes and times. 64 KiB holds a question whose sender, recipient and HELO are each as long as the longest SMTP line
+/// that the shipped Postfix settings let in (12 288).
+const QUESTIONS: FrameLimits =
+    FrameLimits { end: b"\n\n", bytes: 64 * 1024, idle: Duration::from_secs(10), frame: Duration::from_secs(10) };
+/// Rest between two questions. Postfix closes first (`smtpd_policy_service_max_idle` 300 s); the daemon never does.
+const REST: Duration = Duration::from_secs(3600);
+/// Time for Postfix to take an answer.
+const WRITE: Duration = Duration::from_secs(10);
+
+/// The delegation door.
+#[derive(Debug)]
+pub struct DelegationDoor {
+    judge: SubmissionJudge,
+    joins: Arc<Joins>,
+    clock: Clock,
+}
+
+/// Which smtpd is at the other end: one process keeps one connection for all its clients.
+#[derive(Debug)]
+enum Peer {
+    /// The kernel says so (SO_PEERCRED).
+    Known(u32),
+    /// Over TCP: the process that the last `instance` named.
+    Told(Option<u32>),
+}
+
+impl Peer {
+    fn pid(&mut self, question: &Question) -> Option<u32> {
+        match self {
+            Self::Known(pid) => Some(*pid),
+            Self::Told(pid) => {
+                *pid = question.instance_pid.or(*pid);
+                *pid
+            }
+        }
+    }
+}
+
+/// Why a conversation ended before Postfix ended it.
+#[derive(Debug, thiserror::Error)]
+enum End {
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    #[error("an answer was not taken in time")]
+    Write,
+    #[error("the connection failed: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+impl DelegationDoor {
+    /// A door before `judge`, joined to the logins in `joins`.
+    #[must_use]
+    pub const fn new(judge: SubmissionJudge, joins: Arc<Joins>, clock: Clock) -> Self {
+        Self { judge, joins, clock }
+    }
+
+    /// Serves one connection. `peer` is the process at its other end where the kernel tells (SO_PEERCRED).
+    pub async fn converse<S>(&self, stream: S, peer: Option<u32>, draining: Draining)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        match self.talk(stream, peer, draining).await {
+            Ok(()) | Err(End::Frame(FrameError::Idle | FrameError::Io(_)) | End::Io(_)) => {}
+            Err(end) => tracing::warn!(%end, peer, "a policy delegation connection was closed"),
+        }
+    }
+
+    async fn talk<S>(&self, stream: S, peer: Option<u32>, mut draining: Draining) -> Result<(), End>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        let mut frames = Frames::new(stream, QUESTIONS);
+        let mut peer = peer.map_or(Peer::Told(None), Peer::Known);
+        loop {
+            let question = tokio::select! {
+                biased;
+                question = frames.next() => question?,
+                () = draining.begun() => return Ok(()),
+            };
+            let Some(question) = question else { return Ok(()) };
+            let answer = delegation(self.answer(request::parse(question)?, &mut peer).await);
+            match timeout(WRITE, frames.stream().write_all(answer.as_bytes())).await {
+                Ok(written) => written?,
+                Err(_) => return Err(End::Write),
+            }
+            frames.set_idle(REST);
+        }
+    }
+
+    async fn answer(&self, question: Question, peer: &mut Peer) -> SubmissionOutcome {
+        let pid = peer.pid(&question);
+        match question.state {
+            State::Connect => {
+                if let Some(pid) = pid {
+                    self.joins.reset(pid);
+                }
+                SubmissionOutcome::Allow
+            }
+            State::Aside => SubmissionOutcome::Allow,
+            State::Transaction(stage) => self.transaction(question, stage, pid).await,
+        }
+    }
+
+    async fn transaction(&self, question: Question, stage: Stage, pid: Option<u32>) -> SubmissionOutcome {
+        if question.sasl_username.is_empty() {
+            return SubmissionOutcome::Deny(SubmissionReason::NotAuthenticated);
+        }
+        let login = pid.and_then(|pid| self.joins.find(pid, &question.sasl_username, self.clock.now()));
+        // Postfix says that there is a login, and we know of none: we have forgotten it, or it is not ours. Either way
+        // the client is not told that its message is bad.
+        let Some(login) = login else { return SubmissionOutcome::Unavailable(UnavailableReason::LoginUnknown) };
+        self.judge
+            .judge(Submission {
+                login,
+                stage,
+                sender: question.sender,
+                recipient: question.recipient,
+                recipients: question.recipients,
+                bytes: question.bytes,
+                encryption: question.encryption,
+                client: question.client,
+            })
+            .await
+    }
+}
+
+#[cfg(test)]
+mod tests;
