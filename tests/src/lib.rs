@@ -8,3 +8,4 @@ pub mod dovecot;
 pub mod imap;
 pub mod logins;
 pub mod pki;
+pub mod sidecar;
