@@ -129,6 +129,8 @@ pub fn policy_denied(reason: DenyReason) -> Rendered {
         msg: &'static str,
     }
     let msg = match Refusal::from(reason) {
+        // Dovecot 2.4 asks for a non-member too, without a handle; they read what 2.3 says to one.
+        Refusal::Login if reason == DenyReason::HandleMissing => "",
         Refusal::Token | Refusal::Mailbox | Refusal::Login => reason.message(),
     };
     let bare = || br#"{"status":-1,"msg":""}"#.to_vec();
