@@ -90,7 +90,8 @@ async fn release(config: &Config) -> anyhow::Result<Release> {
     let settings = config::policy_settings(config);
     let component = config.policy.component.clone();
     let load = move || -> anyhow::Result<Release> {
-        let engine = Engine::new(Limits::default()).map_err(|error| anyhow::anyhow!("starting the engine: {error:#}"))?;
+        let engine =
+            Engine::new(Limits::default()).map_err(|error| anyhow::anyhow!("starting the engine: {error:#}"))?;
         let Some(path) = component else { return Ok(Release::load(&engine, EMBEDDED, &settings)?) };
         let wasm = fs::read(&path).with_context(|| format!("reading the policy {}", path.display()))?;
         Release::load(&engine, &wasm, &settings).with_context(|| format!("policy {}", path.display()))

@@ -19,3 +19,4 @@ pub mod rails;
 pub mod reason;
 pub mod secret;
 pub mod store;
+pub mod throttle;

@@ -137,7 +137,10 @@ fn threads(bench: &Bench, gate: &Gate, tokens: &[&[u8]]) -> anyhow::Result<[Figu
     let [one, two] = rates;
     let spread = Spread::of(one.iter().copied()).context("no rounds")?;
     let unit = "decisions/s";
-    Ok([Figure::alone(THREADS[0], unit, spread, None), Figure::versus(THREADS[1], unit, &two, ("1 thread", &one), None)?])
+    Ok([
+        Figure::alone(THREADS[0], unit, spread, None),
+        Figure::versus(THREADS[1], unit, &two, ("1 thread", &one), None)?,
+    ])
 }
 
 fn rate(gate: &Gate, tokens: &[&[u8]], threads: u32) -> anyhow::Result<f64> {
@@ -163,7 +166,9 @@ fn granted(gate: &Gate, token: &[u8]) -> anyhow::Result<bool> {
         client: None,
     };
     match pin!(gate.authenticate(attempt)).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(decision) => Ok(matches!(decision.outcome, Outcome::Allow(permit) if permit.mailboxes().len() == 1)),
+        Poll::Ready(decision) => {
+            Ok(matches!(decision.outcome, Outcome::Allow(permit) if permit.mailboxes().len() == 1))
+        }
         Poll::Pending => anyhow::bail!("a decision with everything at hand waits"),
     }
 }

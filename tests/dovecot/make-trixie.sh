@@ -31,8 +31,10 @@ mirror() {
 }
 debian=$(mirror debian)
 security=$(mirror debian-security)
-debian=${debian:-http://deb.debian.org/debian}
-security=${security:-http://deb.debian.org/debian-security}
+[ -n "$debian" ] && [ -n "$security" ] || {
+    echo "make-trixie.sh: apt's sources name no Debian mirror (an address that ends in /debian and one in /debian-security)" >&2
+    exit 1
+}
 
 new=$(mktemp -d "$root.new.XXXXXX")
 trap 'umount "$new/proc" 2>/dev/null || true; rm -rf --one-file-system "$new"' EXIT

@@ -96,8 +96,8 @@ impl Sidecar {
             let log = self.log();
             let lines = log.get(from..).unwrap_or_default().lines().filter_map(|line| serde_json::from_str(line).ok());
             let lines: Vec<Value> = lines.collect();
-            if lines.iter().any(|line| line["fields"]["message"] == "serving") {
-                let listening = lines.iter().find_map(|line| line["fields"]["address"].as_str());
+            if lines.iter().any(|line| said(line, "message") == Some("serving")) {
+                let listening = lines.iter().find_map(|line| said(line, "address"));
                 self.dovecot = listening.context("no address in the log")?.parse()?;
                 return Ok(());
             }
@@ -203,6 +203,11 @@ fn configuration(folder: &Path, dovecot: SocketAddr, issuer: &str, more: &str) -
          [dovecot]\nlisten = \"{dovecot}\"\nintrospection_secret_file = \"introspection.secret\"\n\
          policy_secret_file = \"policy.secret\"\n\n{issuer}\n{more}"
     )
+}
+
+/// A field of a log line.
+fn said<'l>(line: &'l Value, field: &str) -> Option<&'l str> {
+    line.get("fields")?.get(field)?.as_str()
 }
 
 fn secret(folder: &Path, name: &str, secret: &str) -> Result<()> {

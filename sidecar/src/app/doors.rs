@@ -94,12 +94,7 @@ impl Running {
         Ok(())
     }
 
-    fn open_admin(
-        &mut self,
-        config: &Config,
-        probes: Option<Arc<Probes>>,
-        counts: Vec<Counts>,
-    ) -> anyhow::Result<()> {
+    fn open_admin(&mut self, config: &Config, probes: Option<Arc<Probes>>, counts: Vec<Counts>) -> anyhow::Result<()> {
         let door = bind(&config.server.admin_socket, &config.server.admin_uids)?;
         let ground = &self.ground;
         let surroundings = Surroundings {

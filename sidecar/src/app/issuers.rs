@@ -51,7 +51,12 @@ pub(crate) fn build(configured: &Configured, copy: Option<KeyCopy>, clock: &Cloc
     start().with_context(|| format!("issuer {name}"))
 }
 
-fn introspection(configured: &Configured, discovery: Discovery, http: HttpClient, clock: Clock) -> Option<Introspection> {
+fn introspection(
+    configured: &Configured,
+    discovery: Discovery,
+    http: HttpClient,
+    clock: Clock,
+) -> Option<Introspection> {
     let client = configured.client.as_ref()?;
     let endpoint = match &configured.introspection_url {
         Some(url) => Endpoint::Url(url.clone()),

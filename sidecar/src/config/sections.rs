@@ -23,7 +23,12 @@ pub(super) fn configuration(path: &Path, text: &str) -> Result<Config, Vec<Probl
     let (document, errors) = DeTable::parse_recoverable(text);
     for error in errors {
         let span = error.span().unwrap_or(0..0);
-        report.add("", &span, format!("not TOML: {}", error.message()), "correct the syntax; the rest is checked after");
+        report.add(
+            "",
+            &span,
+            format!("not TOML: {}", error.message()),
+            "correct the syntax; the rest is checked after",
+        );
     }
     // A document recovered from broken syntax would only be complained about for what its author did write.
     let config = match report.is_clean() {

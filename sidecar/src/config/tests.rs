@@ -153,7 +153,9 @@ leeway_seconds = \"5\"
     );
     assert!(problems.all.iter().all(|p| !p.expected.is_empty() && !p.remedy.is_empty()));
     assert!(problems.all[1].remedy.contains("\"gate_socket\""));
-    assert!(problems.to_string().contains("octroi.toml:3: server.max_in_flight: expected a whole number from 1 to 65536"));
+    assert!(
+        problems.to_string().contains("octroi.toml:3: server.max_in_flight: expected a whole number from 1 to 65536")
+    );
 }
 
 #[test]
@@ -225,7 +227,9 @@ fn a_secret_that_others_can_read_or_that_is_empty_is_refused_and_never_shown() {
     let text = format!(
         "{MINIMAL}[dovecot]\nintrospection_secret_file = \"introspection.secret\"\npolicy_secret_file = \"policy.secret\""
     );
-    for (content, mode) in [("planted\n", 0o644), ("\n", 0o600), ("", 0o600), ("planted one\n", 0o600), ("a\nplanted", 0o600)] {
+    for (content, mode) in
+        [("planted\n", 0o644), ("\n", 0o600), ("", 0o600), ("planted one\n", 0o600), ("a\nplanted", 0o600)]
+    {
         fs::write(&file, content).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
         let problems = parse(&folder, &text).unwrap_err();

@@ -57,7 +57,10 @@ impl Parts {
             }],
             directory: directory.clone(),
             rails: Rails { leeway: 5, session_max: 14_400 },
-            audit: Audit::open(&folder.join("decision-audit.jsonl"), Pseudonyms::open(&folder.join("decision-state"))?)?,
+            audit: Audit::open(
+                &folder.join("decision-audit.jsonl"),
+                Pseudonyms::open(&folder.join("decision-state"))?,
+            )?,
             clock: clock.clone(),
             max_in_flight: 256,
         });

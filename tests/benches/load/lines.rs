@@ -37,11 +37,7 @@ impl Lines {
     ///
     /// # Errors
     /// The server does not accept them all.
-    pub(crate) async fn connect(
-        server: &Server,
-        requests: &[Vec<u8>],
-        grammar: Grammar,
-    ) -> anyhow::Result<Vec<Self>> {
+    pub(crate) async fn connect(server: &Server, requests: &[Vec<u8>], grammar: Grammar) -> anyhow::Result<Vec<Self>> {
         let requests: Rc<[Vec<u8>]> = requests.into();
         let mut connections = Vec::with_capacity(CONNECTIONS);
         for _ in 0..CONNECTIONS {

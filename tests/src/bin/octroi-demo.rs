@@ -28,7 +28,13 @@ struct Try {
 }
 
 const TRIES: [Try; 5] = [
-    Try { what: "doctor one opens their mailbox", mailbox: UN, mechanism: Mechanism::Xoauth2, deviation: None, opens: true },
+    Try {
+        what: "doctor one opens their mailbox",
+        mailbox: UN,
+        mechanism: Mechanism::Xoauth2,
+        deviation: None,
+        opens: true,
+    },
     Try {
         what: "doctor one opens the secretariat's",
         mailbox: SECRETARIAT,

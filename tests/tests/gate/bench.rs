@@ -17,24 +17,24 @@ use octroi::rails::Rails;
 use octroi::secret::{Secret, Token};
 use octroi_psc::{Endpoint as PscEndpoint, Psc};
 
-pub const UN: &str = "docteur.un@bal.example.test";
-pub const DEUX: &str = "docteur.deux@bal.example.test";
-pub const SECRETARIAT: &str = "secretariat@bal.example.test";
+pub(crate) const UN: &str = "docteur.un@bal.example.test";
+pub(crate) const DEUX: &str = "docteur.deux@bal.example.test";
+pub(crate) const SECRETARIAT: &str = "secretariat@bal.example.test";
 
 /// A second issuer that the policy knows, whose keys are not the stand-in's.
-pub const OTHER_ISSUER: &str = "https://other.example.test/realm";
+pub(crate) const OTHER_ISSUER: &str = "https://other.example.test/realm";
 
 /// The stand-in, and a gate that believes it.
-pub struct Bench {
-    pub psc: Psc,
-    pub gate: Gate,
-    pub clock: Clock,
-    pub trail: Trail,
+pub(crate) struct Bench {
+    pub(crate) psc: Psc,
+    pub(crate) gate: Gate,
+    pub(crate) clock: Clock,
+    pub(crate) trail: Trail,
 }
 
 impl Bench {
     /// With this policy and this introspection mode (`off`, `preferred`, `required`).
-    pub async fn new(wasm: &[u8], mode: &str) -> Self {
+    pub(crate) async fn new(wasm: &[u8], mode: &str) -> Self {
         let psc = Psc::start().await.unwrap();
         let other = Psc::start().await.unwrap();
         let http = HttpClient::new(&HttpSettings::default()).unwrap();
@@ -61,12 +61,12 @@ impl Bench {
     }
 
     /// Shows a bare token, as Dovecot does.
-    pub async fn bearer(&self, token: &str, mailbox: Option<&str>) -> Decision {
+    pub(crate) async fn bearer(&self, token: &str, mailbox: Option<&str>) -> Decision {
         self.attempt(Credentials::Bearer(Token::new(token)), mailbox).await
     }
 
     /// Shows a SASL message.
-    pub async fn sasl(&self, mechanism: &str, message: &[u8]) -> Decision {
+    pub(crate) async fn sasl(&self, mechanism: &str, message: &[u8]) -> Decision {
         use base64::Engine as _;
         let response = Token::new(base64::engine::general_purpose::STANDARD.encode(message));
         self.attempt(Credentials::Sasl { mechanism: mechanism.to_owned(), response }, None).await
@@ -87,11 +87,9 @@ impl Bench {
 }
 
 /// One word for an outcome: the mailboxes, or the code of the reason.
-pub fn said(decision: &Decision) -> String {
+pub(crate) fn said(decision: &Decision) -> String {
     match &decision.outcome {
-        Outcome::Allow(permit) => {
-            permit.mailboxes().iter().map(MailboxAddress::as_str).collect::<Vec<_>>().join(" ")
-        }
+        Outcome::Allow(permit) => permit.mailboxes().iter().map(MailboxAddress::as_str).collect::<Vec<_>>().join(" "),
         Outcome::Deny(reason) => format!("deny {}", reason.code()),
         Outcome::Unavailable(reason) => format!("unavailable {}", reason.code()),
     }
@@ -107,10 +105,8 @@ async fn issuer(name: &str, psc: &Psc, http: &HttpClient, introspection: Option<
 }
 
 fn introspection(psc: &Psc, http: &HttpClient) -> Introspection {
-    let client = ClientAuthentication::Basic {
-        id: psc.operator().id.clone(),
-        secret: Secret::new(psc.operator_secret()),
-    };
+    let client =
+        ClientAuthentication::Basic { id: psc.operator().id.clone(), secret: Secret::new(psc.operator_secret()) };
     let endpoint = Endpoint::Url(psc.url(PscEndpoint::Introspect).parse().unwrap());
     // No answer is remembered: each test asks for itself.
     let settings = IntrospectionSettings {
@@ -140,10 +136,10 @@ fn directory() -> Directory {
 
 /// Everything that the audit trail wrote.
 #[derive(Clone, Default)]
-pub struct Trail(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Trail(Arc<Mutex<Vec<u8>>>);
 
 impl Trail {
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 }

@@ -28,7 +28,11 @@ const CONTAINED: &[(&str, &str, &str)] = &[
     ("old_session", UN, UN),
     ("other_bytes", UN, "deny rail-token"),
     ("recurse", UN, "unavailable policy-trapped"),
-    ("spin_configure", UN, "at load: the policy failed while it described itself or read its settings: the policy took too long"),
+    (
+        "spin_configure",
+        UN,
+        "at load: the policy failed while it described itself or read its settings: the policy took too long",
+    ),
     ("spin_decide", UN, "unavailable policy-timeout"),
     ("spin_open", UN, "unavailable policy-timeout"),
     ("trap", UN, "unavailable policy-trapped"),

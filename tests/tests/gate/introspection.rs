@@ -19,9 +19,7 @@ async fn an_inactive_token_is_refused_in_every_mode_that_asks() {
 
 #[tokio::test]
 async fn an_issuer_that_does_not_answer_is_an_outage_where_its_word_is_required_and_a_mark_where_it_is_preferred() {
-    for (mode, expected) in
-        [("off", UN), ("preferred", UN), ("required", "unavailable introspection-unavailable")]
-    {
+    for (mode, expected) in [("off", UN), ("preferred", UN), ("required", "unavailable introspection-unavailable")] {
         let bench = Bench::new(EMBEDDED, mode).await;
         bench.psc.spoil(Endpoint::Introspect, Fault::Status(500));
         let token = bench.psc.token(&doctor_one()).mint();

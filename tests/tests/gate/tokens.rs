@@ -28,11 +28,9 @@ const fn expected(deviation: Deviation) -> &'static str {
         D::NotYetValid | D::IssuedInFuture => "deny token-not-yet-valid",
         D::NoExpiry | D::NoAcr | D::NoIssuer | D::NoIssuedAt => "deny claim-missing",
         D::OtherIssuer | D::IssuerWithSlash => "deny issuer-unknown",
-        D::BadSignature
-        | D::StrangersKey
-        | D::SignedOverOtherBytes
-        | D::EmbeddedJwk
-        | D::Truncated => "deny signature-invalid",
+        D::BadSignature | D::StrangersKey | D::SignedOverOtherBytes | D::EmbeddedJwk | D::Truncated => {
+            "deny signature-invalid"
+        }
         D::PsychicSignature | D::AlgOfAnotherScheme => "deny key-unfit",
         D::AlgNone | D::AlgNoneMixedCase | D::Hs256WithPublicKey => "deny algorithm-refused",
         // The stranger's key stands under the stranger's kid: nobody looks where the token points.
