@@ -66,7 +66,15 @@ impl Setup {
     /// A site that followed the instructions.
     pub fn new(version: Version, introspection: Door, policy: Door, mailboxes: &[&str]) -> Self {
         let mailboxes = mailboxes.iter().map(ToString::to_string).collect();
-        Self { version, introspection, policy, mailboxes, after: String::new(), passwords_filtered: true, site_file: true }
+        Self {
+            version,
+            introspection,
+            policy,
+            mailboxes,
+            after: String::new(),
+            passwords_filtered: true,
+            site_file: true,
+        }
     }
 }
 
@@ -175,7 +183,9 @@ impl Dovecot {
 
     /// All that it has logged so far.
     pub fn log(&self) -> String {
-        fs::read(self.folder.join("dovecot.log")).map(|log| String::from_utf8_lossy(&log).into_owned()).unwrap_or_default()
+        fs::read(self.folder.join("dovecot.log"))
+            .map(|log| String::from_utf8_lossy(&log).into_owned())
+            .unwrap_or_default()
     }
 
     /// The first log line that holds all of `needles`, once it is there; fails after five seconds.
@@ -205,7 +215,8 @@ fn place(version: Version) -> Result<(PathBuf, String, Vec<String>)> {
     fs::create_dir_all(&parent)?;
     let folder = tempfile::Builder::new().prefix("octroi-dovecot-").tempdir_in(parent)?.keep();
     let seen_as = format!("/{}", folder.strip_prefix(&root)?.display());
-    let mut command = vec!["/usr/sbin/dovecot".to_owned(), "-F".to_owned(), "-c".to_owned(), format!("{seen_as}/etc/dovecot.conf")];
+    let mut command =
+        vec!["/usr/sbin/dovecot".to_owned(), "-F".to_owned(), "-c".to_owned(), format!("{seen_as}/etc/dovecot.conf")];
     if version == Version::V2_4 {
         command.splice(0..0, ["/usr/sbin/chroot".to_owned(), root.display().to_string()]);
     }

@@ -60,7 +60,10 @@ impl Imap {
         let (reply, untagged) = imap.command("CAPABILITY").await?;
         ensure!(reply.accepted(), "{}", imap.transcript());
         for capability in ["IMAP4rev1", "SASL-IR", "AUTH=XOAUTH2", "AUTH=OAUTHBEARER"] {
-            ensure!(untagged.iter().any(|line| line.split(' ').any(|word| word == capability)), "{capability} is not offered");
+            ensure!(
+                untagged.iter().any(|line| line.split(' ').any(|word| word == capability)),
+                "{capability} is not offered"
+            );
         }
         Ok(imap)
     }
@@ -83,7 +86,8 @@ impl Imap {
         let (tag, name, response) = (self.tag(), credential.mechanism.name(), credential.response());
         let elided = format!("<{} bytes not shown>", response.len());
         if initial_response {
-            self.send(&format!("{tag} AUTHENTICATE {name} {response}"), &format!("{tag} AUTHENTICATE {name} {elided}")).await?;
+            self.send(&format!("{tag} AUTHENTICATE {name} {response}"), &format!("{tag} AUTHENTICATE {name} {elided}"))
+                .await?;
         } else {
             self.send_shown(&format!("{tag} AUTHENTICATE {name}")).await?;
         }
@@ -197,7 +201,11 @@ async fn read_line<S: AsyncRead + Unpin>(stream: &mut BufReader<S>) -> std::io::
         Ok(0) => Ok(None),
         Ok(_) => Ok(Some(line)),
         // Reset, or closed without TLS's goodbye: closed all the same.
-        Err(error) if matches!(error.kind(), std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::UnexpectedEof) => Ok(None),
+        Err(error)
+            if matches!(error.kind(), std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::UnexpectedEof) =>
+        {
+            Ok(None)
+        }
         Err(error) => Err(error),
     }
 }
@@ -223,5 +231,7 @@ async fn start_tls(tcp: TcpStream) -> Result<TcpStream> {
 
 async fn encrypt(tcp: TcpStream, server: &Dovecot) -> Result<impl Stream + 'static> {
     let connector = TlsConnector::from(server.pki().client()?);
-    Ok(tokio::time::timeout(PATIENCE, connector.connect(ServerName::try_from("localhost")?, tcp)).await.context("TLS")??)
+    Ok(tokio::time::timeout(PATIENCE, connector.connect(ServerName::try_from("localhost")?, tcp))
+        .await
+        .context("TLS")??)
 }

@@ -48,11 +48,14 @@ fn server(seen_as: &str, setup: &Setup, ports: Ports) -> String {
         .replace("@IMAPS@", &ports.imaps.to_string())
         .replace("@UID@", &MAIL_UID.to_string())
         .replace("@PASSWORD@", super::PASSWORD)
-        .replace("@PASSWORD_MECHANISMS@", match (setup.passwords_filtered, setup.version) {
-            (false, _) => "",
-            (true, Version::V2_3) => "mechanisms = plain login",
-            (true, Version::V2_4) => "mechanisms_filter = plain login",
-        });
+        .replace(
+            "@PASSWORD_MECHANISMS@",
+            match (setup.passwords_filtered, setup.version) {
+                (false, _) => "",
+                (true, Version::V2_3) => "mechanisms = plain login",
+                (true, Version::V2_4) => "mechanisms_filter = plain login",
+            },
+        );
     format!("{rendered}\n{}\n", setup.after)
 }
 
@@ -101,7 +104,11 @@ fn deliver(mail: &Path, mailbox: &str) -> Result<()> {
     }
     let message = home.join("new/1.1.localhost");
     let subject = super::subject(mailbox);
-    put(&message, &format!("From: test@example.test\r\nTo: {mailbox}\r\nSubject: {subject}\r\n\r\nBonjour.\r\n"), 0o600)?;
+    put(
+        &message,
+        &format!("From: test@example.test\r\nTo: {mailbox}\r\nSubject: {subject}\r\n\r\nBonjour.\r\n"),
+        0o600,
+    )?;
     chown(&message, Some(MAIL_UID), Some(MAIL_UID))?;
     Ok(())
 }

@@ -9,12 +9,19 @@ echo "$pid" >"$dir/pid.new"
 mv "$dir/pid.new" "$dir/pid"
 trap '' INT TERM HUP
 read -r _
-kill -TERM "$pid" 2>/dev/null
+kill -s TERM "$pid" 2>/dev/null
+# Five seconds to end by itself.
+(
+    sleep 5
+    kill -s KILL "$pid" 2>/dev/null
+) &
+timer=$!
+wait "$pid" 2>/dev/null
+kill -s KILL "$timer" 2>/dev/null
+# What it had started: sessions in the same process group.
 tries=0
-while kill -0 -- "-$pid" 2>/dev/null && [ "$tries" -lt 50 ]; do
-    sleep 0.1
+while kill -s KILL -- "-$pid" 2>/dev/null && [ "$tries" -lt 20 ]; do
+    sleep 0.05
     tries=$((tries + 1))
 done
-kill -KILL -- "-$pid" 2>/dev/null
-wait "$pid" 2>/dev/null
 [ -n "${OCTROI_KEEP_RUNS:-}" ] || rm -rf "$dir"

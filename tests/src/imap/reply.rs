@@ -37,7 +37,8 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// `NO [CODE] text`: what a test pins. Capabilities are left out, they are not an answer.
+    /// `NO [CODE] text`: what a test pins. Capabilities are left out, they are not an answer; so are the host and the time that
+    /// Dovecot adds to a failure of its own, `[host:2026-01-31 12:00:00]`.
     pub fn line(&self) -> String {
         let status = match self.status {
             Status::Ok => "OK",
@@ -46,8 +47,17 @@ impl Reply {
             Status::Closed => "closed",
         };
         match &self.code {
-            Some(code) if !code.starts_with("CAPABILITY") => format!("{status} [{code}] {}", self.text),
-            Some(_) | None => format!("{status} {}", self.text),
+            Some(code) if !code.starts_with("CAPABILITY") => format!("{status} [{code}] {}", self.undated()),
+            Some(_) | None => format!("{status} {}", self.undated()),
+        }
+    }
+
+    fn undated(&self) -> &str {
+        let stamp =
+            |stamp: &str| stamp.split_once(':').is_some_and(|(_, time)| time.len() == "2026-01-31 12:00:00".len());
+        match self.text.strip_suffix(']').and_then(|text| text.rsplit_once(" [")) {
+            Some((text, inside)) if stamp(inside) => text,
+            Some(_) | None => &self.text,
         }
     }
 
@@ -90,7 +100,9 @@ pub(super) fn continuation(line: &str) -> Result<String> {
 
 /// A line as RFC 9051 has it: ends with CRLF, holds neither of the two elsewhere, no NUL.
 pub(super) fn line(bytes: &[u8]) -> Result<&str> {
-    let Some(line) = bytes.strip_suffix(b"\r\n") else { bail!("a line without CRLF: {:?}", String::from_utf8_lossy(bytes)) };
+    let Some(line) = bytes.strip_suffix(b"\r\n") else {
+        bail!("a line without CRLF: {:?}", String::from_utf8_lossy(bytes))
+    };
     ensure!(!line.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)), "CR, LF or NUL inside a line");
     Ok(str::from_utf8(line)?)
 }
@@ -111,7 +123,17 @@ mod tests {
     #[test]
     fn a_status_with_a_code_is_read_in_three_parts() -> Result<()> {
         let reply = parse("NO [AUTHENTICATIONFAILED] Authentication failed.")?;
-        assert_eq!((reply.status, reply.line().as_str()), (Status::No, "NO [AUTHENTICATIONFAILED] Authentication failed."));
+        assert_eq!(
+            (reply.status, reply.line().as_str()),
+            (Status::No, "NO [AUTHENTICATIONFAILED] Authentication failed.")
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn the_time_of_a_failure_is_no_part_of_its_words() -> Result<()> {
+        assert_eq!(parse("NO [UNAVAILABLE] Failure. [host:2026-01-31 12:00:00]")?.line(), "NO [UNAVAILABLE] Failure.");
+        assert_eq!(parse("NO Failure. [host]")?.line(), "NO Failure. [host]");
         Ok(())
     }
 

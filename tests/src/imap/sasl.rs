@@ -39,10 +39,20 @@ pub struct Credential<'a> {
 }
 
 impl Credential<'_> {
+    /// The initial response and what dismisses a challenge, for a client that does its own base64.
+    pub(crate) fn decoded(&self) -> (String, &'static str) {
+        let dismissal = if self.mechanism == Mechanism::Oauthbearer { "\x01" } else { "" };
+        (self.plain(), dismissal)
+    }
+
     /// The initial response, base64.
     pub(super) fn response(&self) -> String {
+        STANDARD.encode(self.plain())
+    }
+
+    fn plain(&self) -> String {
         let Self { mailbox, secret, .. } = self;
-        let plain = match self.mechanism {
+        match self.mechanism {
             Mechanism::Xoauth2 => format!("user={mailbox}\x01auth=Bearer {secret}\x01\x01"),
             Mechanism::Oauthbearer => {
                 // RFC 5801 section 4: these two are the separators of the header.
@@ -50,8 +60,7 @@ impl Credential<'_> {
                 format!("n,a={name},\x01host=localhost\x01port=993\x01auth=Bearer {secret}\x01\x01")
             }
             Mechanism::Plain => format!("\0{mailbox}\0{secret}"),
-        };
-        STANDARD.encode(plain)
+        }
     }
 
     /// What answers an error challenge: RFC 7628 section 3.2.3 for one, an empty line for the other.

@@ -50,8 +50,8 @@ pub(crate) enum Verdict {
 #[derive(Default)]
 struct State {
     answers: HashMap<String, (Answer, Verdict)>,
-    /// The token behind each handle that was given out and not yet used.
-    handles: HashMap<String, String>,
+    /// The token behind each handle that was given out, and whether it is used.
+    handles: HashMap<String, (String, bool)>,
     introspected: HashMap<String, usize>,
     questions: Vec<Value>,
     faults: Vec<String>,
@@ -106,10 +106,24 @@ impl Fake {
         self.lock().introspected.get(token).copied().unwrap_or_default()
     }
 
-    /// The auth-policy questions (`allow` and `report`) about a mailbox so far.
-    pub(crate) fn questions(&self, command: &str, mailbox: &str) -> Vec<Value> {
-        let asks = |question: &&Value| question["command"] == command && question["user"] == mailbox;
-        self.lock().questions.iter().filter(asks).cloned().collect()
+    /// From now on, what is said to a token.
+    pub(crate) fn change(&self, token: &str, answer: Answer) {
+        self.lock().answers.insert(token.to_owned(), (answer, Verdict::Handle));
+    }
+
+    /// The auth-policy questions (`allow` or `report`) so far that carried a handle of that token.
+    pub(crate) fn questions(&self, command: &str, token: &str) -> Vec<Value> {
+        let state = self.lock();
+        let of_token = |question: &&Value| {
+            let handle = question["handle"].as_str().unwrap_or_default();
+            question["command"] == command && state.handles.get(handle).is_some_and(|(owner, _)| owner == token)
+        };
+        state.questions.iter().filter(of_token).cloned().collect()
+    }
+
+    /// All of them, whatever their handle.
+    pub(crate) fn all_questions(&self, command: &str) -> Vec<Value> {
+        self.lock().questions.iter().filter(|question| question["command"] == command).cloned().collect()
     }
 
     /// Requests that Dovecot should never have sent.
@@ -163,7 +177,7 @@ async fn introspect(body: &[u8], state: &Mutex<State>) -> Result<Response<Full<B
     let answer = {
         let mut state = lock(state);
         *state.introspected.entry(token.clone()).or_default() += 1;
-        state.handles.insert(handle.clone(), token.clone());
+        state.handles.insert(handle.clone(), (token.clone(), false));
         state.answers.get(&token).map(|(answer, _)| answer.clone())
     };
     match answer {
@@ -190,7 +204,13 @@ async fn judge(query: &str, body: &[u8], state: &Mutex<State>) -> Result<Respons
         if command != "allow" || !token_mechanism {
             return reply(200, r#"{"status":0,"msg":""}"#.to_owned());
         }
-        let token = state.handles.remove(&handle);
+        let token = match state.handles.get_mut(&handle) {
+            Some((token, used)) if !*used => {
+                *used = true;
+                Some(token.clone())
+            }
+            Some(_) | None => None,
+        };
         token.and_then(|token| state.answers.get(&token)).map(|(_, verdict)| verdict.clone())
     };
     match verdict {
@@ -209,11 +229,16 @@ pub(crate) fn active(username: &str, handle: &str) -> String {
 
 /// The set of mailboxes as Dovecot reads it.
 pub(crate) fn pattern(mailboxes: &[String]) -> String {
-    let escape = |mailbox: &String| mailbox.chars().map(|c| if c == '.' { "[.]".to_owned() } else { c.to_string() }).collect::<String>();
+    let escape = |mailbox: &String| {
+        mailbox.chars().map(|c| if c == '.' { "[.]".to_owned() } else { c.to_string() }).collect::<String>()
+    };
     format!("^({})$", mailboxes.iter().map(escape).collect::<Vec<_>>().join("|"))
 }
 
 fn reply(status: u16, body: String) -> Result<Response<Full<Bytes>>, std::fmt::Error> {
-    let response = Response::builder().status(status).header("content-type", "application/json").body(Full::new(Bytes::from(body)));
+    let response = Response::builder()
+        .status(status)
+        .header("content-type", "application/json")
+        .body(Full::new(Bytes::from(body)));
     response.map_err(|_| std::fmt::Error)
 }
