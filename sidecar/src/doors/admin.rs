@@ -69,10 +69,7 @@ struct MailboxesService {
 
 #[tonic::async_trait]
 impl Mailboxes for MailboxesService {
-    async fn import(
-        &self,
-        request: Request<proto::ImportRequest>,
-    ) -> Result<Response<proto::ImportResponse>, Status> {
+    async fn import(&self, request: Request<proto::ImportRequest>) -> Result<Response<proto::ImportResponse>, Status> {
         let request = request.into_inner();
         self.importer.import(request.csv, request.dry_run).await.map(Response::new)
     }
@@ -111,10 +108,7 @@ struct ProbeService(Option<Arc<Probes>>);
 
 #[tonic::async_trait]
 impl Probe for ProbeService {
-    async fn issue(
-        &self,
-        _: Request<proto::IssueProbeRequest>,
-    ) -> Result<Response<proto::IssueProbeResponse>, Status> {
+    async fn issue(&self, _: Request<proto::IssueProbeRequest>) -> Result<Response<proto::IssueProbeResponse>, Status> {
         let Some(probes) = &self.0 else {
             let remedy = "set canary and non_member in [check], and restart";
             let violation = PreconditionViolation::new("configuration", "check.canary", remedy);

@@ -67,7 +67,8 @@ impl Importer {
 
 /// What the import makes of the directory.
 fn compare(present: &[Mailbox], import: &Import) -> proto::ImportResponse {
-    let mut present: HashMap<&str, &Mailbox> = present.iter().map(|mailbox| (mailbox.address.as_str(), mailbox)).collect();
+    let mut present: HashMap<&str, &Mailbox> =
+        present.iter().map(|mailbox| (mailbox.address.as_str(), mailbox)).collect();
     let (mut added, mut changed) = (0, 0);
     for mailbox in &import.mailboxes {
         match present.remove(mailbox.address.as_str()) {

@@ -65,10 +65,7 @@ impl Overview {
 
 #[tonic::async_trait]
 impl StatusService for Overview {
-    async fn get(
-        &self,
-        _: Request<proto::GetStatusRequest>,
-    ) -> Result<Response<proto::GetStatusResponse>, Status> {
+    async fn get(&self, _: Request<proto::GetStatusRequest>) -> Result<Response<proto::GetStatusResponse>, Status> {
         Ok(Response::new(self.draw()))
     }
 }
