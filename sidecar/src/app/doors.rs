@@ -50,6 +50,9 @@ impl Running {
         if let Some(dovecot) = &config.dovecot {
             counts.push(running.open_dovecot(dovecot, probes.clone()).await?);
         }
+        if let Some(postfix) = &config.postfix {
+            running.open_postfix(postfix)?;
+        }
         running.open_gate(config)?;
         running.open_admin(config, probes, counts)?;
         Ok(running)
@@ -94,12 +97,7 @@ impl Running {
         Ok(())
     }
 
-    fn open_admin(
-        &mut self,
-        config: &Config,
-        probes: Option<Arc<Probes>>,
-        counts: Vec<Counts>,
-    ) -> anyhow::Result<()> {
+    fn open_admin(&mut self, config: &Config, probes: Option<Arc<Probes>>, counts: Vec<Counts>) -> anyhow::Result<()> {
         let door = bind(&config.server.admin_socket, &config.server.admin_uids)?;
         let ground = &self.ground;
         let surroundings = Surroundings {
@@ -124,8 +122,13 @@ impl Running {
         Ok(())
     }
 
+    /// Serves a door beside the others.
+    pub(super) fn spawn(&mut self, door: impl Future<Output = ()> + Send + 'static) {
+        self.doors.spawn(door);
+    }
+
     /// Ends when the doors are to close.
-    fn end(&self) -> impl Future<Output = ()> + Send + 'static {
+    pub(super) fn end(&self) -> impl Future<Output = ()> + Send + 'static {
         let mut stopped = self.stop.subscribe();
         async move {
             // An error means that the sender is gone: the same.
@@ -153,7 +156,7 @@ impl Running {
     }
 }
 
-fn bind(path: &Path, uids: &[u32]) -> anyhow::Result<UnixDoor> {
+pub(super) fn bind(path: &Path, uids: &[u32]) -> anyhow::Result<UnixDoor> {
     let door = UnixDoor::bind(path, uids).with_context(|| format!("opening {}", path.display()))?;
     tracing::info!(socket = %path.display(), "listening");
     Ok(door)

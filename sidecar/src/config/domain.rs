@@ -20,8 +20,7 @@ pub(super) fn uid(text: &str) -> Result<u32, String> {
 
 /// A loopback address with a port.
 pub(super) fn loopback(text: &str) -> Result<SocketAddr, String> {
-    let address: SocketAddr =
-        text.parse().map_err(|_| format!("expected an IP address and a port, found {text:?}"))?;
+    let address: SocketAddr = text.parse().map_err(|_| format!("expected an IP address and a port, found {text:?}"))?;
     if address.ip().is_loopback() {
         Ok(address)
     } else {
@@ -115,8 +114,15 @@ mod tests {
         assert!(endpoint("http://localhost/certs").is_ok());
         assert!(endpoint("https://auth.example.test/certs").is_ok());
         for text in [
-            "http://auth.example.test/", "http://127.0.0.1.example.test/", "http://10.0.0.1/", "ftp://localhost/",
-            "https://user:word@auth.example.test/", "auth.example.test", "https://x.test/#a", "file:///etc/passwd", "",
+            "http://auth.example.test/",
+            "http://127.0.0.1.example.test/",
+            "http://10.0.0.1/",
+            "ftp://localhost/",
+            "https://user:word@auth.example.test/",
+            "auth.example.test",
+            "https://x.test/#a",
+            "file:///etc/passwd",
+            "",
         ] {
             assert!(endpoint(text).is_err(), "{text}");
         }

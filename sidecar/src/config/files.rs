@@ -18,12 +18,8 @@ const MAX_SECRET: u64 = 1024;
 
 /// The text of the configuration file.
 pub(super) fn configuration(path: &Path) -> Result<String, Problem> {
-    let problem = |expected: String, remedy: &str| Problem {
-        line: 0,
-        key: String::new(),
-        expected,
-        remedy: remedy.to_owned(),
-    };
+    let problem =
+        |expected: String, remedy: &str| Problem { line: 0, key: String::new(), expected, remedy: remedy.to_owned() };
     let file = fs::File::open(path).map_err(|error| {
         problem(format!("expected a readable file: {error}"), "write the file, or give another with --config")
     })?;

@@ -89,7 +89,11 @@ fn introspection(section: &mut Section<'_, '_>) -> IntrospectionMode {
 fn client(section: &mut Section<'_, '_>, base: &Base<'_>, mode: IntrospectionMode) -> Option<Client> {
     let needed = mode != IntrospectionMode::Off;
     if needed && !section.has("client_id") {
-        section.missing("client_id", "a text", "write the client_id that the provider gave, or set introspection = \"off\"");
+        section.missing(
+            "client_id",
+            "a text",
+            "write the client_id that the provider gave, or set introspection = \"off\"",
+        );
     }
     let id = section.parsed("client_id", "write the client_id that the provider gave", |text| {
         let holds = (1..=256).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());

@@ -44,7 +44,8 @@ impl<'t> Report<'t> {
     /// Every key asked for so far, without the numbers of repeated tables.
     #[cfg(test)]
     pub(super) fn asked(&self) -> std::collections::BTreeSet<String> {
-        let plain = |key: &String| key.split('[').map(|part| part.split_once(']').map_or(part, |(_, rest)| rest)).collect();
+        let plain =
+            |key: &String| key.split('[').map(|part| part.split_once(']').map_or(part, |(_, rest)| rest)).collect();
         self.asked.borrow().iter().map(plain).collect()
     }
 }
