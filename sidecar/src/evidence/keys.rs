@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use jsonwebtoken::Algorithm;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
 
@@ -67,6 +67,12 @@ pub struct KeySettings {
     /// # Defaults
     /// 1.5 s: below what a mail server waits.
     pub wait: Duration,
+    /// Most logins that wait for a fetch at once; the next ones are told to try again. A flood of unknown kids while
+    /// the issuer hangs must not take every place that a login with a known key could have.
+    ///
+    /// # Defaults
+    /// 128.
+    pub waiting: usize,
     /// The last good document on disk.
     ///
     /// # Defaults
@@ -85,6 +91,7 @@ impl KeySettings {
             refresh_bounds: (Duration::from_secs(60), Duration::from_secs(3600)),
             max_stale: Duration::from_secs(4 * 3600),
             wait: Duration::from_millis(1500),
+            waiting: 128,
             copy: None,
         }
     }
@@ -111,6 +118,7 @@ pub(super) struct Inner {
     current: ArcSwapOption<Current>,
     fetches: Fetches,
     absent: Mutex<Absent>,
+    waiting: Semaphore,
     report: Mutex<status::Report>,
 }
 
@@ -151,6 +159,7 @@ impl Keys {
     pub fn start_with(settings: KeySettings, fetcher: Box<dyn FetchKeys>) -> Self {
         let inner = Arc::new(Inner {
             fetches: Fetches::new(settings.floor),
+            waiting: Semaphore::new(settings.waiting),
             settings,
             fetcher,
             current: ArcSwapOption::empty(),
@@ -259,6 +268,7 @@ impl Inner {
             Begun::Before(number) => (number, false),
             Begun::NotDue => return Ended::Open,
         };
+        let Ok(_place) = self.waiting.try_acquire() else { return Ended::Open };
         match timeout(self.settings.wait, done.wait_for(|done| done.number >= number)).await {
             Ok(Ok(done)) if done.good && after_question => Ended::Answered,
             _ => Ended::Open,

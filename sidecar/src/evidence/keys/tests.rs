@@ -2,6 +2,7 @@
 
 mod copies;
 mod documents;
+mod issuer;
 mod outages;
 mod provider;
 mod rotation;

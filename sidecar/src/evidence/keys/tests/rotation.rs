@@ -277,3 +277,27 @@ async fn a_key_of_one_issuer_never_stands_in_anothers_set_though_the_kids_are_on
     assert!(b.holds(b"m", &theirs.sign(b"m")) && !b.holds(b"m", &ours.sign(b"m")));
     assert_ne!(a.generation, b.generation);
 }
+
+#[tokio::test(start_paused = true)]
+async fn only_so_many_logins_wait_for_an_issuer_that_hangs() {
+    let signer = Signer::new("k1");
+    let provider = Provider::publishing(&[&signer]);
+    let keys = provider.keys().await;
+    pass(FLOOR).await;
+    provider.take(Duration::from_secs(10));
+    let waiting: Vec<_> = (0..128)
+        .map(|n| {
+            let keys = keys.clone();
+            tokio::spawn(async move { name(&keys.find(Some(&format!("random-{n}")), ALG).await) })
+        })
+        .collect();
+    settle().await;
+    let before = Instant::now();
+    assert_eq!(name(&keys.find(Some("one more"), ALG).await), "unavailable");
+    assert_eq!(before.elapsed(), Duration::ZERO);
+    assert_eq!(name(&keys.find(Some("k1"), ALG).await), "found");
+    for one in waiting {
+        assert_eq!(one.await.unwrap(), "unavailable");
+    }
+    assert_eq!(provider.asked(), 2);
+}
