@@ -5,7 +5,7 @@
 use octroi_rules as rules;
 
 use crate::bindings::exports::octroi::policy::login::{self as wit};
-use crate::bindings::exports::octroi::policy::manifest;
+use crate::bindings::exports::octroi::policy::{manifest, submission};
 
 /// Maps enums of equal cases both exhaustively and in the same order.
 macro_rules! cases {
@@ -31,6 +31,12 @@ cases!(deny_reason: rules::DenyReason => wit::DenyReason {
     AlgorithmRefused, IssuerUnknown, ClaimMissing, TokenExpired, TokenNotYetValid, TokenNotBearer, AssuranceRefused,
     ClientRefused, AudienceRefused, SessionExpired, SessionInconsistent, IdentityMissing, IdentityInconsistent,
     TokenInactive, IntrospectionMismatch, MailboxMalformed, MailboxRefused, NoMailbox,
+});
+
+cases!(stage: submission::Stage => rules::Stage { Mail, Rcpt, Data, EndOfMessage });
+cases!(encryption: submission::Encryption => rules::Encryption { None, Unknown, Tls10, Tls11, Tls12, Tls13 });
+cases!(refusal_reason: rules::SubmissionReason => submission::RefusalReason {
+    SenderMalformed, SenderRefused, TlsTooOld, TooManyRecipients, RecipientRefused,
 });
 
 pub(crate) fn problem(from: rules::Problem) -> manifest::Problem {
@@ -123,5 +129,23 @@ pub(crate) fn verdict(from: rules::Verdict) -> wit::Verdict {
         }
         rules::Verdict::Deny(reason) => wit::Verdict::Deny(deny_reason(reason)),
         rules::Verdict::Unavailable(reason) => wit::Verdict::Unavailable(unavailable_reason(reason)),
+    }
+}
+
+pub(crate) fn submission(from: submission::Request) -> rules::Submission {
+    let mailbox = |from: submission::SendingMailbox| {
+        let submission::SendingMailbox { address, aliases } = from;
+        rules::SendingMailbox { address, aliases }
+    };
+    rules::Submission {
+        stage: stage(from.stage),
+        login: from.login,
+        mailboxes: from.mailboxes.into_iter().map(mailbox).collect(),
+        sender: from.sender,
+        recipient: from.recipient,
+        recipient_in_trust_space: from.recipient_in_trust_space,
+        recipients: from.recipients,
+        size: from.size,
+        encryption: encryption(from.encryption),
     }
 }

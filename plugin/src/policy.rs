@@ -4,7 +4,7 @@
 
 use octroi_rules as rules;
 
-use crate::bindings::exports::octroi::policy::{login, manifest};
+use crate::bindings::exports::octroi::policy::{login, manifest, submission};
 use crate::convert;
 
 /// The Pro Santé Connect login policy. Other guests call it to borrow its honest answers.
@@ -41,6 +41,12 @@ impl login::Guest for Policy {
         let verdict =
             rules::decide(&prepared(&settings), convert::inquiry_back(inquiry), convert::evidence(evidence), now);
         convert::verdict(verdict)
+    }
+}
+
+impl submission::Guest for Policy {
+    fn judge(settings: Vec<u8>, request: submission::Request) -> Result<(), submission::RefusalReason> {
+        rules::judge(&prepared(&settings), &convert::submission(request)).map_err(convert::refusal_reason)
     }
 }
 

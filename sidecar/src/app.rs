@@ -5,6 +5,7 @@
 mod doors;
 mod issuers;
 mod record;
+mod submission;
 
 use std::fs;
 use std::sync::Arc;

@@ -8,6 +8,7 @@ mod domain;
 mod files;
 mod issuer;
 mod policy;
+mod postfix;
 mod problem;
 mod reader;
 mod sections;
@@ -35,6 +36,8 @@ pub struct Config {
     pub server: Server,
     /// `[dovecot]`: the two HTTP doors for Dovecot. Absent: closed.
     pub dovecot: Option<Dovecot>,
+    /// `[postfix]`: the SASL server and the policy delegation for Postfix or Exim. Absent: closed.
+    pub postfix: Option<Postfix>,
     /// `[[issuer]]`: whose tokens are believed, and for which mailboxes. At least one.
     pub issuers: Vec<Issuer>,
     /// `[rails]`: limits that no policy can widen.
@@ -113,6 +116,20 @@ pub struct Dovecot {
     /// `uncounted_users`: master and service users, whose logins do not count as an authentication of the mailbox, in
     /// lower case. Default none.
     pub uncounted_users: Vec<String>,
+}
+
+/// `[postfix]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Postfix {
+    /// `sasl_socket`: unix socket of the SASL server (Dovecot's auth protocol), within the mail server's chroot. Default
+    /// `/var/spool/postfix/octroi/sasl`: Postfix's `smtpd_sasl_path = octroi/sasl`.
+    pub sasl_socket: PathBuf,
+    /// `delegation_socket`: unix socket of the policy delegation. Default `/var/spool/postfix/octroi/policy`: Postfix's
+    /// `check_policy_service unix:octroi/policy`.
+    pub delegation_socket: PathBuf,
+    /// `user`: whom the mail server's daemon runs as; nobody else may connect, and its group is given the sockets.
+    /// Default `postfix`; `Debian-exim` for Exim.
+    pub user: String,
 }
 
 /// `[[issuer]]`

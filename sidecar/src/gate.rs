@@ -4,6 +4,7 @@
 //! awaited is awaited without an instance: see [`Step`].
 
 mod attempt;
+mod submission;
 mod terms;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 
 pub use attempt::{Attempt, Credentials, Decision, DecisionId, Door, Outcome, Protocol};
+pub use submission::{Encryption, Login, Stage, Submission, SubmissionOutcome};
 use terms::{algorithm, ask, deny, found, listed, presented, raw, word};
 
 use crate::audit::{Audit, Judgement};

@@ -157,6 +157,8 @@ reasons! {
         TooManyRecipients = "too-many-recipients", "Trop de destinataires", "Too many recipients";
         /// The recipient's domain is not in the trust space.
         RecipientRefused = "recipient-refused", "Destinataire hors de l'espace de confiance", "Recipient outside the trust space";
+        /// Rail: the sender is not an address that the directory gives to the person.
+        RailSender = "rail-sender", "Expediteur refuse", "Sender refused";
     }
 }
 

@@ -22,6 +22,7 @@ mod reason;
 mod sasl;
 mod schema;
 mod settings;
+mod submission;
 
 pub use contract::{
     Algorithm, Attempt, Claims, Credentials, Evidence, Grant, Inquiry, Introspect, Introspected, Introspection,
@@ -29,10 +30,11 @@ pub use contract::{
 };
 pub use jws::MAX_TOKEN;
 pub use login::{decide, open};
-pub use reason::{DenyReason, UnavailableReason};
+pub use reason::{DenyReason, SubmissionReason, UnavailableReason};
 pub use sasl::MAX_RESPONSE;
 pub use schema::SETTINGS_SCHEMA;
 pub use settings::{Problem, Settings, configure};
+pub use submission::{Encryption, SendingMailbox, Stage, Submission, judge};
 
 #[cfg(test)]
 mod samples;

@@ -87,6 +87,22 @@ reasons! {
     }
 }
 
+reasons! {
+    /// Why a message is not taken for submission.
+    SubmissionReason {
+        /// The sender is not an ASCII mailbox address (RFC 5321 section 4.1.2; an SMTPUTF8 one, RFC 6531, is none).
+        SenderMalformed = "sender-malformed",
+        /// The sender is none of the login's addresses (MSS API LPS: one sends as one's own mailbox).
+        SenderRefused = "sender-refused",
+        /// The connection is not encrypted by the least version of TLS, or a better one.
+        TlsTooOld = "tls-too-old",
+        /// More recipients than one message may have.
+        TooManyRecipients = "too-many-recipients",
+        /// The recipient's domain is not in the trust space, and the settings ask for that.
+        RecipientRefused = "recipient-refused",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use alloc::vec::Vec;
@@ -112,5 +128,7 @@ mod tests {
         assert_eq!(deny, contract_cases("deny-reason"));
         let unavailable: Vec<_> = UnavailableReason::ALL.iter().map(|reason| reason.code()).collect();
         assert_eq!(unavailable, contract_cases("unavailable-reason"));
+        let submission: Vec<_> = SubmissionReason::ALL.iter().map(|reason| reason.code()).collect();
+        assert_eq!(submission, contract_cases("refusal-reason"));
     }
 }

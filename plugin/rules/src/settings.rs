@@ -11,9 +11,10 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::{Algorithm, Introspect};
+use crate::submission::Sending;
 
 /// Marks prepared bytes of this layout. To be changed with every change of [`Settings`].
-const FORMAT: u32 = 0x6f63_7401;
+const FORMAT: u32 = 0x6f63_7402;
 
 /// One thing wrong with the settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +54,7 @@ pub struct Settings<'s> {
     #[serde(borrow)]
     pub(crate) audience: Vec<&'s str>,
     pub(crate) refuse_disagreement: bool,
+    pub(crate) sending: Sending,
 }
 
 impl<'s> Settings<'s> {

@@ -50,6 +50,9 @@ impl Running {
         if let Some(dovecot) = &config.dovecot {
             counts.push(running.open_dovecot(dovecot, probes.clone()).await?);
         }
+        if let Some(postfix) = &config.postfix {
+            running.open_postfix(postfix)?;
+        }
         running.open_gate(config)?;
         running.open_admin(config, probes, counts)?;
         Ok(running)
@@ -119,8 +122,13 @@ impl Running {
         Ok(())
     }
 
+    /// Serves a door beside the others.
+    pub(super) fn spawn(&mut self, door: impl Future<Output = ()> + Send + 'static) {
+        self.doors.spawn(door);
+    }
+
     /// Ends when the doors are to close.
-    fn end(&self) -> impl Future<Output = ()> + Send + 'static {
+    pub(super) fn end(&self) -> impl Future<Output = ()> + Send + 'static {
         let mut stopped = self.stop.subscribe();
         async move {
             // An error means that the sender is gone: the same.
@@ -148,7 +156,7 @@ impl Running {
     }
 }
 
-fn bind(path: &Path, uids: &[u32]) -> anyhow::Result<UnixDoor> {
+pub(super) fn bind(path: &Path, uids: &[u32]) -> anyhow::Result<UnixDoor> {
     let door = UnixDoor::bind(path, uids).with_context(|| format!("opening {}", path.display()))?;
     tracing::info!(socket = %path.display(), "listening");
     Ok(door)

@@ -11,7 +11,7 @@ use super::files::Base;
 use super::problem::Problem;
 use super::reader::{At, Report, Section};
 use super::{Audit, Check, Config, Dovecot, DovecotServer, DovecotVersion, Issuer, Policy, Rails, Server, Tls};
-use super::{domain, issuer, policy};
+use super::{domain, issuer, policy, postfix};
 use crate::evidence::directory::MailboxAddress;
 
 /// Most issuers: a bound for the tables that are kept per issuer.
@@ -57,12 +57,13 @@ pub(super) fn read(report: &Report<'_>, document: &DeTable<'_>, path: &Path) -> 
     let server = server(root.section("server"), &base);
     let audit = audit(root.section("audit"), &base, &server.state_dir);
     let dovecot = root.optional_section("dovecot").and_then(|section| dovecot(section, &base));
+    let postfix = root.optional_section("postfix").map(|section| postfix::postfix(section, &base));
     let issuers = issuers(&mut root, &base);
     let rails = rails(root.section("rails"));
     let policy = policy_section(root.section("policy"), &base);
     let check = check(root.section("check"), &base);
     root.finish();
-    Some(Config { server, dovecot, issuers: issuers?, rails, policy, audit, check })
+    Some(Config { server, dovecot, postfix, issuers: issuers?, rails, policy, audit, check })
 }
 
 fn server(mut section: Section<'_, '_>, base: &Base<'_>) -> Server {

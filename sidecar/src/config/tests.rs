@@ -54,7 +54,7 @@ fn the_minimal_configuration_has_the_documented_defaults() {
     assert_eq!(config.server.gate_socket, Path::new("/run/octroi/gate.sock"));
     assert_eq!((config.server.gate_uids, config.server.admin_uids), (vec![0], vec![0]));
     assert_eq!(config.server.max_in_flight, 256);
-    assert!(config.dovecot.is_none());
+    assert!(config.dovecot.is_none() && config.postfix.is_none());
     assert_eq!(config.rails, Rails { leeway_seconds: 5, session_max_seconds: 14_400 });
     assert_eq!(config.audit.file, Path::new("/var/lib/octroi/audit.jsonl"));
     assert_eq!(config.issuers[0].keys, KeySource::Discovery);
@@ -73,6 +73,26 @@ fn the_reference_holds_as_it_stands() {
     assert_eq!(dovecot.listen.to_string(), "127.0.0.1:9180");
     assert_eq!(config.check.dovecot[0].doveconf, ["doveconf", "-n"]);
     assert_eq!(config.check.dovecot[0].server_name, "127.0.0.1");
+}
+
+#[test]
+fn the_doors_for_postfix_have_a_socket_each_and_one_user() {
+    let config = parse(&folder(), &format!("{MINIMAL}[postfix]\nuser = \"Debian-exim\"\n")).unwrap();
+    let postfix = config.postfix.unwrap();
+    assert_eq!(postfix.sasl_socket, Path::new("/var/spool/postfix/octroi/sasl"));
+    assert_eq!(postfix.delegation_socket, Path::new("/var/spool/postfix/octroi/policy"));
+    assert_eq!(postfix.user, "Debian-exim");
+    let long = format!("sasl_socket = \"/{}\"", "x".repeat(103));
+    for (line, key) in [
+        ("user = \"\"", "postfix.user"),
+        ("user = \"a b\"", "postfix.user"),
+        ("sasl_socket = \"/var/spool/postfix/octroi/policy\"", "postfix.delegation_socket"),
+        (long.as_str(), "postfix.sasl_socket"),
+        ("socket = \"/run/x\"", "postfix.socket"),
+    ] {
+        let found = problems(&format!("[postfix]\n{line}\n"));
+        assert_eq!(found.iter().map(|problem| problem.key.as_str()).collect::<Vec<_>>(), [key], "{line}");
+    }
 }
 
 #[test]

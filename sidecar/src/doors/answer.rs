@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use crate::evidence::directory::MailboxAddress;
-use crate::gate::Outcome;
+use crate::gate::{Outcome, SubmissionOutcome};
 use crate::reason::{DenyReason, SubmissionReason, UnavailableReason};
 
 /// What a refusal is about, and so what could help.
@@ -22,6 +22,8 @@ pub enum Refusal {
     Mailbox,
     /// The login that Dovecot made of an earlier answer: logging in anew may pass.
     Login,
+    /// A login that no answer stands behind. Dovecot 2.4 asks for non-members too, without a handle.
+    NonMember,
 }
 
 impl From<DenyReason> for Refusal {
@@ -61,12 +63,8 @@ impl From<DenyReason> for Refusal {
             R::MailboxMalformed | R::MailboxRefused | R::NoMailbox | R::RailMailbox | R::TooManyMailboxes => {
                 Self::Mailbox
             }
-            R::HandleMissing
-            | R::HandleUnknown
-            | R::HandleUsed
-            | R::HandleStale
-            | R::HandleMailbox
-            | R::MechanismRefused => Self::Login,
+            R::HandleMissing => Self::NonMember,
+            R::HandleUnknown | R::HandleUsed | R::HandleStale | R::HandleMailbox | R::MechanismRefused => Self::Login,
         }
     }
 }
@@ -103,7 +101,7 @@ pub fn introspection_active(username: &str, handle: &str) -> Rendered {
 #[must_use]
 pub fn introspection_denied(reason: DenyReason) -> Rendered {
     match Refusal::from(reason) {
-        Refusal::Token | Refusal::Mailbox | Refusal::Login => (200, INACTIVE.to_vec()),
+        Refusal::Token | Refusal::Mailbox | Refusal::Login | Refusal::NonMember => (200, INACTIVE.to_vec()),
     }
 }
 
@@ -129,8 +127,8 @@ pub fn policy_denied(reason: DenyReason) -> Rendered {
         msg: &'static str,
     }
     let msg = match Refusal::from(reason) {
-        // Dovecot 2.4 asks for a non-member too, without a handle; they read what 2.3 says to one.
-        Refusal::Login if reason == DenyReason::HandleMissing => "",
+        // They read what 2.3, which does not ask, says to one.
+        Refusal::NonMember => "",
         Refusal::Token | Refusal::Mailbox | Refusal::Login => reason.message(),
     };
     let bare = || br#"{"status":-1,"msg":""}"#.to_vec();
@@ -202,11 +200,11 @@ pub fn sasl(outcome: &Outcome) -> SaslAnswer {
 #[must_use]
 pub fn sasl_challenge(id: u32, mechanism: Mechanism, reason: DenyReason) -> String {
     let json = match (mechanism, Refusal::from(reason)) {
-        (Mechanism::Xoauth2, Refusal::Token | Refusal::Mailbox | Refusal::Login) => {
+        (Mechanism::Xoauth2, Refusal::Token | Refusal::Mailbox | Refusal::Login | Refusal::NonMember) => {
             r#"{"status":"401","schemes":"bearer","scope":"octroi"}"#
         }
         // RFC 7628 section 3.2.2.
-        (Mechanism::Oauthbearer, Refusal::Token | Refusal::Mailbox | Refusal::Login) => {
+        (Mechanism::Oauthbearer, Refusal::Token | Refusal::Mailbox | Refusal::Login | Refusal::NonMember) => {
             r#"{"status":"invalid_token","scope":"octroi"}"#
         }
     };
@@ -217,20 +215,9 @@ pub fn sasl_challenge(id: u32, mechanism: Mechanism, reason: DenyReason) -> Stri
 #[must_use]
 pub fn sasl_failure(id: u32, reason: DenyReason) -> String {
     let text = match Refusal::from(reason) {
-        Refusal::Token | Refusal::Mailbox | Refusal::Login => reason.message(),
+        Refusal::Token | Refusal::Mailbox | Refusal::Login | Refusal::NonMember => reason.message(),
     };
     format!("FAIL\t{id}\treason={text}\n")
-}
-
-/// Outcome of a submission question.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SubmissionOutcome {
-    /// The message may go on to Postfix's other restrictions.
-    Allow,
-    /// It is refused.
-    Deny(SubmissionReason),
-    /// No decision could be made.
-    Unavailable(UnavailableReason),
 }
 
 /// Postfix's policy delegation: the action for an outcome, as access(5) has them. Never `OK`: that would pass over the
@@ -246,7 +233,9 @@ pub fn delegation(outcome: SubmissionOutcome) -> String {
                 SubmissionReason::SenderMalformed => "5.1.7",
                 SubmissionReason::TlsTooOld => "5.7.10",
                 SubmissionReason::TooManyRecipients => "5.5.3",
-                SubmissionReason::SenderRefused | SubmissionReason::RecipientRefused => "5.7.1",
+                SubmissionReason::SenderRefused | SubmissionReason::RecipientRefused | SubmissionReason::RailSender => {
+                    "5.7.1"
+                }
             };
             format!("action=REJECT {status} {}\n\n", reason.message())
         }
@@ -346,7 +335,8 @@ mod tests {
             assert_eq!(body(&introspection_denied(*reason)), json!({"active": false}), "{reason:?}");
             assert_eq!(introspection_denied(*reason).0, 200);
             let policy = policy_denied(*reason);
-            assert_eq!((policy.0, body(&policy)), (200, json!({"status": -1, "msg": reason.message()})), "{reason:?}");
+            let msg = if *reason == DenyReason::HandleMissing { "" } else { reason.message() };
+            assert_eq!((policy.0, body(&policy)), (200, json!({"status": -1, "msg": msg})), "{reason:?}");
         }
     }
 

@@ -13,12 +13,13 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
 use self::request::{Malformed, Question, State};
-use super::answer::{SubmissionOutcome, delegation};
+use super::answer::delegation;
 use super::framing::{FrameError, FrameLimits, Frames};
 use super::join::Joins;
-use super::ports::{Stage, Submission, SubmissionJudge};
+use super::ports::SubmissionJudge;
 use super::streams::Draining;
 use crate::clock::Clock;
+use crate::gate::{Stage, Submission, SubmissionOutcome};
 use crate::reason::{SubmissionReason, UnavailableReason};
 
 /// Sizes and times. 64 KiB holds a question whose sender, recipient and HELO are each as long as the longest SMTP line

@@ -8,23 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::clock::UnixSeconds;
-use crate::evidence::directory::{IdNat, MailboxAddress};
-use crate::gate::DecisionId;
-
-/// A login that a SASL client was told is good.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Login {
-    /// The mailbox, as told to the SASL client.
-    pub mailbox: MailboxAddress,
-    /// The decision that allowed it.
-    pub decision: DecisionId,
-    /// Issuer of the token.
-    pub issuer: String,
-    /// The person, as the proven token carries them.
-    pub identity: IdNat,
-    /// When.
-    pub at: UnixSeconds,
-}
+use crate::gate::Login;
 
 /// The logins of the smtpd processes.
 #[derive(Debug)]
@@ -96,6 +80,8 @@ impl Joins {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evidence::directory::{IdNat, MailboxAddress};
+    use crate::gate::DecisionId;
 
     const NOW: UnixSeconds = UnixSeconds(1_000_000);
 

@@ -8,12 +8,10 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use super::answer::SubmissionOutcome;
 use super::handles::{Handle, Purpose};
-use super::join::Login;
 use crate::clock::UnixSeconds;
 use crate::evidence::directory::MailboxAddress;
-use crate::gate::{Attempt, Decision, Gate};
+use crate::gate::{Attempt, Decision, Gate, Submission, SubmissionOutcome};
 use crate::reason::{DenyReason, UnavailableReason};
 
 type Judging = Pin<Box<dyn Future<Output = Decision> + Send>>;
@@ -110,57 +108,6 @@ impl fmt::Debug for Witness {
     }
 }
 
-/// How far an SMTP transaction has come when the mail server asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// `MAIL FROM`.
-    Mail,
-    /// `RCPT TO`, once for each recipient.
-    Rcpt,
-    /// `DATA`.
-    Data,
-    /// After the message.
-    EndOfMessage,
-}
-
-/// What encrypts the mail client's connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Encryption {
-    /// Nothing.
-    None,
-    /// A protocol that nobody here knows, or an SSL: as good as nothing.
-    Unknown,
-    /// TLS 1.0.
-    Tls10,
-    /// TLS 1.1.
-    Tls11,
-    /// TLS 1.2.
-    Tls12,
-    /// TLS 1.3.
-    Tls13,
-}
-
-/// A message on its way in, under a login that this sidecar allowed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Submission {
-    /// The login.
-    pub login: Login,
-    /// How far the transaction has come.
-    pub stage: Stage,
-    /// `MAIL FROM` without angle brackets; empty for the null sender (RFC 5321 section 4.5.5). Unchecked.
-    pub sender: String,
-    /// `RCPT TO`, at [`Stage::Rcpt`], and later where there is only one. Unchecked.
-    pub recipient: Option<String>,
-    /// Recipients accepted so far: known from [`Stage::Data`] on, 0 before.
-    pub recipients: u32,
-    /// Size in bytes: as declared before the message has come, as it is afterwards, 0 where unknown.
-    pub bytes: u64,
-    /// Encryption of the mail client's connection.
-    pub encryption: Encryption,
-    /// Address of the mail client.
-    pub client: Option<IpAddr>,
-}
-
 type SubmissionJudging = Pin<Box<dyn Future<Output = SubmissionOutcome> + Send>>;
 
 /// Judges submissions.
@@ -180,6 +127,12 @@ impl SubmissionJudge {
     /// The outcome for one submission.
     pub async fn judge(&self, submission: Submission) -> SubmissionOutcome {
         (self.0)(submission).await
+    }
+}
+
+impl From<Arc<Gate>> for SubmissionJudge {
+    fn from(gate: Arc<Gate>) -> Self {
+        Self::new(move |submission| std::future::ready(gate.judge_submission(&submission)))
     }
 }
 

@@ -18,11 +18,11 @@ use tokio::time::timeout;
 use self::conversation::{Conversation, Origin, Question, Step};
 use super::answer::{SaslAnswer, sasl};
 use super::framing::{FrameError, FrameLimits, Frames};
-use super::join::{Joins, Login};
+use super::join::Joins;
 use super::ports::Judge;
 use super::streams::Draining;
 use crate::clock::Clock;
-use crate::gate::{Attempt, Credentials, Door, Outcome, Protocol};
+use crate::gate::{Attempt, Credentials, Door, Login, Outcome, Protocol};
 use crate::reason::UnavailableReason;
 use crate::store::{Authentication, Means, Store};
 

@@ -15,6 +15,6 @@ pub mod wit {
     mod bindings {
         wasmtime::component::bindgen!({ path: "../wit", world: "policy" });
     }
-    pub use bindings::exports::octroi::policy::{login, manifest};
+    pub use bindings::exports::octroi::policy::{login, manifest, submission};
     pub(super) use bindings::{Policy, PolicyPre};
 }

@@ -12,6 +12,7 @@ use wasmtime::{Store, Trap};
 use super::engine::{Engine, Guard};
 use super::wit::login::{Attempt, Evidence, Inquiry, Refusal, Verdict};
 use super::wit::manifest::Card;
+use super::wit::submission::{RefusalReason, Request};
 use super::wit::{Policy, PolicyPre};
 use crate::clock::UnixSeconds;
 use crate::reason::UnavailableReason;
@@ -176,6 +177,16 @@ impl Instance<'_> {
     pub fn decide(&mut self, inquiry: &Inquiry, evidence: &Evidence, now: UnixSeconds) -> Result<Verdict, Fault> {
         let login = self.policy.octroi_policy_login();
         let answer = login.call_decide(&mut self.store, &self.release.settings, inquiry, evidence, now.0);
+        answer.map_err(|error| fault(&self.store, &error).unwrap_or(Fault::Trapped))
+    }
+
+    /// Lets the policy judge a message.
+    ///
+    /// # Errors
+    /// The policy gave no answer.
+    pub fn judge(&mut self, request: &Request) -> Result<Result<(), RefusalReason>, Fault> {
+        let submission = self.policy.octroi_policy_submission();
+        let answer = submission.call_judge(&mut self.store, &self.release.settings, request);
         answer.map_err(|error| fault(&self.store, &error).unwrap_or(Fault::Trapped))
     }
 

@@ -7,8 +7,8 @@ mod forge;
 
 pub use forge::{host_field, redated};
 pub use octroi_policy::Policy as Honest;
-pub use octroi_policy::bindings::exports::octroi::policy::{login, manifest};
-use octroi_policy::bindings::exports::octroi::policy::{login::Guest as _, manifest::Guest as _};
+pub use octroi_policy::bindings::exports::octroi::policy::{login, manifest, submission};
+use octroi_policy::bindings::exports::octroi::policy::{login::Guest as _, manifest::Guest as _, submission::Guest as _};
 
 pub use login::{Attempt, Evidence, Grant, Inquiry, Refusal, Seconds, Span, Verdict};
 
@@ -44,6 +44,14 @@ pub trait Hostile {
     /// See the contract.
     fn decide(settings: Vec<u8>, inquiry: Inquiry, evidence: Evidence, now: Seconds) -> Verdict {
         Honest::decide(settings, inquiry, evidence, now)
+    }
+
+    /// See the contract.
+    ///
+    /// # Errors
+    /// See the contract.
+    fn judge(settings: Vec<u8>, request: submission::Request) -> Result<(), submission::RefusalReason> {
+        Honest::judge(settings, request)
     }
 }
 
@@ -106,6 +114,15 @@ macro_rules! hostile {
                 now: $crate::Seconds,
             ) -> $crate::Verdict {
                 <$policy as $crate::Hostile>::decide(settings, inquiry, evidence, now)
+            }
+        }
+
+        impl $crate::submission::Guest for Exported {
+            fn judge(
+                settings: Vec<u8>,
+                request: $crate::submission::Request,
+            ) -> Result<(), $crate::submission::RefusalReason> {
+                <$policy as $crate::Hostile>::judge(settings, request)
             }
         }
 

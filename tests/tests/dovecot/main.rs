@@ -1,7 +1,6 @@
 //! The integration files on real Dovecots, 2.3 and 2.4.
 //!
 //! Owns nothing that is shared with other programs: each server has its own ports and folder. Must never skip a case.
-#![allow(clippy::disallowed_methods, reason = "real servers are waited for in real time, always with a bound")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that can't go on has failed")]
 
 /// Each case once for each version, under its own name.

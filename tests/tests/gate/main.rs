@@ -5,4 +5,5 @@
 mod bench;
 mod guests;
 mod introspection;
+mod submission;
 mod tokens;

@@ -12,9 +12,10 @@ use serde_json::{Map, Value};
 use super::{FORMAT, Issuer, Problem, Settings};
 use crate::contract::{Algorithm, Introspect};
 use crate::json;
+use crate::submission::{Encryption, Sending};
 
 /// Keys of the document, in the order in which they are described.
-pub(super) const KEYS: [&str; 8] = [
+pub(super) const KEYS: [&str; 9] = [
     "issuers",
     "algorithms",
     "leeway_seconds",
@@ -23,7 +24,11 @@ pub(super) const KEYS: [&str; 8] = [
     "audience",
     "session_max_seconds",
     "identity_disagreement",
+    "submission",
 ];
+/// Keys of `submission`.
+pub(super) const SUBMISSION_KEYS: [&str; 6] =
+    ["senders", "plus_extension", "null_sender", "tls_min", "recipients_max", "recipient_domains"];
 
 /// RS256 is what Pro Santé Connect signs with; the other two are what it announces and hosts verify as well.
 pub(super) const DEFAULT_ALGORITHMS: [Algorithm; 3] = [Algorithm::Rs256, Algorithm::Ps256, Algorithm::Es256];
@@ -35,6 +40,11 @@ pub(super) const MAX_LEEWAY: u64 = 30;
 pub(super) const DEFAULT_ACR: [&str; 3] = ["eidas1", "eidas2", "eidas3"];
 /// Total length of a Pro Santé Connect session, seconds: 4 h, default and upper bound at once.
 pub(super) const MAX_SESSION: u64 = 14_400;
+
+/// Recipients of one message by default. RFC 5321 section 4.5.3.1.8 wants a server to take at least 100.
+pub(super) const DEFAULT_RECIPIENTS: u64 = 100;
+/// Most recipients that can be allowed: Postfix's own default limit.
+pub(super) const MAX_RECIPIENTS: u64 = 1_000;
 
 /// Most entries in a list.
 const MAX_ENTRIES: usize = 64;
@@ -92,6 +102,38 @@ impl Reader {
                 members.get("identity_disagreement"),
                 "/identity_disagreement",
                 &[("record", false), ("refuse", true)],
+                false,
+            ),
+            sending: self.sending(members.get("submission")),
+        }
+    }
+
+    fn sending(&mut self, value: Option<&Value>) -> Sending {
+        let none = Map::new();
+        let members = match value {
+            None => &none,
+            Some(Value::Object(members)) => members,
+            Some(other) => {
+                self.problem("/submission", format!("found {}, expected an object; write one", kind(other)));
+                &none
+            }
+        };
+        self.known_keys("/submission", members, &SUBMISSION_KEYS);
+        let encryptions = [("1.2", Encryption::Tls12), ("1.3", Encryption::Tls13)];
+        let senders = [("login", false), ("person", true)];
+        let domains = [("any", false), ("trust-space", true)];
+        let recipients =
+            self.number(members, "/submission", "recipients_max", "", 1..=MAX_RECIPIENTS, DEFAULT_RECIPIENTS);
+        Sending {
+            as_person: self.choice(members.get("senders"), "/submission/senders", &senders, false),
+            plus_extension: self.flag(members.get("plus_extension"), "/submission/plus_extension", false),
+            null_sender: self.flag(members.get("null_sender"), "/submission/null_sender", true),
+            tls_min: self.choice(members.get("tls_min"), "/submission/tls_min", &encryptions, Encryption::Tls12),
+            recipients_max: u32::try_from(recipients).unwrap_or(u32::MAX),
+            trust_space: self.choice(
+                members.get("recipient_domains"),
+                "/submission/recipient_domains",
+                &domains,
                 false,
             ),
         }
@@ -234,14 +276,34 @@ impl Reader {
         range: core::ops::RangeInclusive<u64>,
         default: u64,
     ) -> u64 {
+        self.number(members, "", key, " of seconds", range, default)
+    }
+
+    fn number(
+        &mut self,
+        members: &Map<String, Value>,
+        at: &str,
+        key: &str,
+        unit: &str,
+        range: core::ops::RangeInclusive<u64>,
+        default: u64,
+    ) -> u64 {
         let Some(value) = members.get(key) else { return default };
-        value.as_u64().filter(|seconds| range.contains(seconds)).unwrap_or_else(|| {
+        value.as_u64().filter(|number| range.contains(number)).unwrap_or_else(|| {
             let (least, most) = range.into_inner();
             let found = if value.is_number() { "a number out of range" } else { kind(value) };
             self.problem(
-                format!("/{key}"),
-                format!("found {found}, expected a whole number of seconds from {least} to {most}; correct it"),
+                format!("{at}/{key}"),
+                format!("found {found}, expected a whole number{unit} from {least} to {most}; correct it"),
             );
+            default
+        })
+    }
+
+    fn flag(&mut self, value: Option<&Value>, at: &str, default: bool) -> bool {
+        let Some(value) = value else { return default };
+        value.as_bool().unwrap_or_else(|| {
+            self.problem(at, format!("found {}, expected true or false; choose one", kind(value)));
             default
         })
     }

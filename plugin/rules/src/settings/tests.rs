@@ -2,8 +2,12 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-use super::document::{DEFAULT_ACR, DEFAULT_ALGORITHMS, DEFAULT_LEEWAY, KEYS, MAX_LEEWAY, MAX_SESSION};
+use super::document::{
+    DEFAULT_ACR, DEFAULT_ALGORITHMS, DEFAULT_LEEWAY, DEFAULT_RECIPIENTS, KEYS, MAX_LEEWAY, MAX_RECIPIENTS, MAX_SESSION,
+    SUBMISSION_KEYS,
+};
 use super::*;
+use crate::submission::Encryption;
 
 fn minimal() -> Value {
     json!({ "issuers": [{ "issuer": "https://psc.example.test", "introspection": "required" }] })
@@ -31,6 +35,15 @@ fn defaults_are_what_the_documentation_says() {
     assert_eq!(settings.acr, ["eidas1", "eidas2", "eidas3"]);
     assert!(settings.azp_allow.is_empty() && settings.azp_deny.is_empty() && settings.audience.is_empty());
     assert!(!settings.refuse_disagreement);
+    let expected = Sending {
+        as_person: false,
+        plus_extension: false,
+        null_sender: true,
+        tls_min: Encryption::Tls12,
+        recipients_max: 100,
+        trust_space: false,
+    };
+    assert_eq!(settings.sending, expected);
 }
 
 #[test]
@@ -42,7 +55,12 @@ fn every_key_is_read() {
         ],
         "algorithms": ["ES384"], "leeway_seconds": 30, "acr": [], "azp": { "allow": ["a"], "deny": ["b"] },
         "audience": ["c"], "session_max_seconds": 1, "identity_disagreement": "refuse",
+        "submission": {
+            "senders": "person", "plus_extension": true, "null_sender": false, "tls_min": "1.3", "recipients_max": 7,
+            "recipient_domains": "trust-space",
+        },
     });
+    assert_eq!(document["submission"].as_object().unwrap().len(), SUBMISSION_KEYS.len());
     assert_eq!(document.as_object().unwrap().len(), KEYS.len());
     let prepared = configure(&document.to_string()).unwrap();
     let settings = Settings::prepared(&prepared).unwrap();
@@ -52,6 +70,15 @@ fn every_key_is_read() {
     assert_eq!((settings.leeway, settings.session_max), (30, 1));
     assert!(settings.acr.is_empty() && settings.refuse_disagreement);
     assert_eq!((settings.azp_allow, settings.azp_deny, settings.audience), (["a"].into(), ["b"].into(), ["c"].into()));
+    let expected = Sending {
+        as_person: true,
+        plus_extension: true,
+        null_sender: false,
+        tls_min: Encryption::Tls13,
+        recipients_max: 7,
+        trust_space: true,
+    };
+    assert_eq!(settings.sending, expected);
 }
 
 #[test]
@@ -94,6 +121,16 @@ fn every_mistake_is_found_at_its_place() {
         (with("session_max_seconds", json!(0)), "/session_max_seconds"),
         (with("session_max_seconds", json!(14_401)), "/session_max_seconds"),
         (with("identity_disagreement", json!(true)), "/identity_disagreement"),
+        (with("submission", json!([])), "/submission"),
+        (with("submission", json!({ "sender": "login" })), "/submission/sender"),
+        (with("submission", json!({ "senders": "all" })), "/submission/senders"),
+        (with("submission", json!({ "plus_extension": "yes" })), "/submission/plus_extension"),
+        (with("submission", json!({ "null_sender": null })), "/submission/null_sender"),
+        (with("submission", json!({ "tls_min": "1.1" })), "/submission/tls_min"),
+        (with("submission", json!({ "tls_min": 1.2 })), "/submission/tls_min"),
+        (with("submission", json!({ "recipients_max": 0 })), "/submission/recipients_max"),
+        (with("submission", json!({ "recipients_max": 1_001 })), "/submission/recipients_max"),
+        (with("submission", json!({ "recipient_domains": "trust" })), "/submission/recipient_domains"),
         (with("leeway", json!(5)), "/leeway"),
     ] {
         assert_eq!(pointers(&document), [expected], "{document}");
@@ -168,6 +205,14 @@ fn the_schema_has_the_same_keys_defaults_and_bounds() {
     assert_eq!(properties["acr"]["default"], json!(DEFAULT_ACR));
     assert_eq!(properties["session_max_seconds"]["default"], json!(MAX_SESSION));
     assert_eq!(properties["session_max_seconds"]["maximum"], json!(MAX_SESSION));
+    let submission = &properties["submission"];
+    let keys: BTreeSet<_> = submission["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(keys, SUBMISSION_KEYS.into());
+    for (key, property) in submission["properties"].as_object().unwrap() {
+        assert_eq!(property["default"], submission["default"][key], "{key}");
+    }
+    assert_eq!(submission["default"]["recipients_max"], json!(DEFAULT_RECIPIENTS));
+    assert_eq!(submission["properties"]["recipients_max"]["maximum"], json!(MAX_RECIPIENTS));
 
     // The defaults, spelled out, configure what leaving them out configures.
     let mut document = minimal();
@@ -186,6 +231,11 @@ fn what_the_schema_enumerates_is_accepted() {
     }
     for choice in schema["properties"]["identity_disagreement"]["enum"].as_array().unwrap() {
         assert!(pointers(&with("identity_disagreement", choice.clone())).is_empty(), "{choice}");
+    }
+    for (key, property) in schema["properties"]["submission"]["properties"].as_object().unwrap() {
+        for choice in property["enum"].as_array().into_iter().flatten() {
+            assert!(pointers(&with("submission", json!({ key: choice }))).is_empty(), "{key} {choice}");
+        }
     }
 }
 

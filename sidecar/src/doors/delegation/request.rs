@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use thiserror::Error;
 
-use crate::doors::ports::{Encryption, Stage};
+use crate::gate::{Encryption, Stage};
 
 /// A question.
 #[derive(Debug, PartialEq, Eq)]

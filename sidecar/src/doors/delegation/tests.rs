@@ -6,10 +6,9 @@ use tokio_stream::StreamExt;
 
 use super::*;
 use crate::clock::UnixSeconds;
-use crate::doors::join::Login;
 use crate::doors::streams::{StreamLimits, serve};
 use crate::evidence::directory::{IdNat, MailboxAddress};
-use crate::gate::DecisionId;
+use crate::gate::{DecisionId, Login};
 
 const NOW: UnixSeconds = UnixSeconds(1_000);
 const DUNNO: &str = "action=DUNNO\n\n";

@@ -1,0 +1,85 @@
+//! Opens the doors for Postfix and Exim: two unix sockets that one user alone may connect to.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, ensure};
+use nix::unistd::{Gid, User};
+use tokio::net::UnixStream;
+
+use super::doors::{Running, bind};
+use crate::config::Postfix;
+use crate::doors::delegation::DelegationDoor;
+use crate::doors::join::Joins;
+use crate::doors::sasl::{SaslDoor, SaslParts};
+use crate::doors::streams::{self, StreamLimits};
+use crate::doors::unix::UnixDoor;
+
+impl Running {
+    /// Opens both doors.
+    ///
+    /// # Errors
+    /// The user does not exist, or a socket can't be made for it.
+    pub(super) fn open_postfix(&mut self, postfix: &Postfix) -> anyhow::Result<()> {
+        let name = &postfix.user;
+        let user = User::from_name(name)
+            .with_context(|| format!("looking up the user {name}"))?
+            .with_context(|| format!("there is no user {name}: install the mail server, or correct [postfix] user"))?;
+        let sasl_socket = open(&postfix.sasl_socket, &user)?;
+        let delegation_socket = open(&postfix.delegation_socket, &user)?;
+        let ground = self.ground();
+        let joins = Arc::new(Joins::new(Joins::CAPACITY, Joins::LIFE_SECONDS));
+        let sasl = Arc::new(SaslDoor::new(SaslParts {
+            judge: Arc::clone(&ground.gate).into(),
+            store: Arc::clone(&ground.store),
+            joins: Arc::clone(&joins),
+            clock: ground.clock.clone(),
+        }));
+        let delegation = Arc::new(DelegationDoor::new(Arc::clone(&ground.gate).into(), joins, ground.clock.clone()));
+        let end = self.end();
+        self.spawn(streams::serve(sasl_socket.incoming(), StreamLimits::default(), end, move |stream, draining| {
+            let (door, peer) = (Arc::clone(&sasl), peer(&stream));
+            async move { door.converse(stream, peer, draining).await }
+        }));
+        let end = self.end();
+        self.spawn(streams::serve(
+            delegation_socket.incoming(),
+            StreamLimits::default(),
+            end,
+            move |stream, draining| {
+                let (door, peer) = (Arc::clone(&delegation), peer(&stream));
+                async move { door.converse(stream, peer, draining).await }
+            },
+        ));
+        Ok(())
+    }
+}
+
+/// Binds a socket for `user`, whose group is what lets it connect to a mode 0660.
+fn open(path: &Path, user: &User) -> anyhow::Result<UnixDoor> {
+    let door = bind(path, &[user.uid.as_raw()])?;
+    give(path, user.gid).with_context(|| {
+        let (name, folder) = (&user.name, path.parent().unwrap_or(path).display());
+        format!(
+            "giving {} to the group of {name}: run as root, or make {folder} group {name} and setgid",
+            path.display()
+        )
+    })?;
+    Ok(door)
+}
+
+/// Gives a socket to a group; nothing to do where a setgid folder has done so.
+fn give(path: &Path, group: Gid) -> anyhow::Result<()> {
+    if std::fs::symlink_metadata(path)?.gid() == group.as_raw() {
+        return Ok(());
+    }
+    ensure!(path.is_absolute(), "not an absolute path");
+    Ok(std::os::unix::fs::lchown(path, None, Some(group.as_raw()))?)
+}
+
+/// The process at the other end, as the kernel tells. 0 is a process of another PID namespace: nobody's.
+fn peer(stream: &UnixStream) -> Option<u32> {
+    let pid = stream.peer_cred().ok()?.pid()?;
+    u32::try_from(pid).ok().filter(|pid| *pid > 0)
+}

@@ -1,0 +1,34 @@
+//! `[postfix]`: the two doors for Postfix or Exim, which are unix sockets in its queue directory.
+
+use super::Postfix;
+use super::files::Base;
+use super::reader::Section;
+
+/// Longest path of a unix socket: `sun_path` of Linux is 108 bytes with the final NUL. The name under which it is first
+/// bound is four bytes longer.
+const MAX_PATH: usize = 103;
+
+/// Reads the section. Whether the user exists is found out when the doors open: a file may be checked elsewhere.
+pub(super) fn postfix(mut section: Section<'_, '_>, base: &Base<'_>) -> Postfix {
+    let sasl_socket = base.path(&mut section, "sasl_socket", "/var/spool/postfix/octroi/sasl");
+    let delegation_socket = base.path(&mut section, "delegation_socket", "/var/spool/postfix/octroi/policy");
+    let user = section.parsed("user", "write the name of the user, as in /etc/passwd", |text| {
+        let holds = !text.is_empty() && text.len() <= 32 && text.bytes().all(|b| b.is_ascii_graphic() && b != b':');
+        if holds { Ok(text.to_owned()) } else { Err(format!("expected the name of a user, found {text:?}")) }
+    });
+    if sasl_socket.value == delegation_socket.value {
+        let expected = "expected a socket of its own: the two speak different protocols";
+        delegation_socket.complain(section.report(), expected, "give delegation_socket another path");
+    }
+    for socket in [&sasl_socket, &delegation_socket] {
+        if socket.value.as_os_str().len() > MAX_PATH {
+            socket.complain(section.report(), "expected a path of at most 103 bytes", "choose a shorter path");
+        }
+    }
+    section.finish();
+    Postfix {
+        sasl_socket: sasl_socket.value,
+        delegation_socket: delegation_socket.value,
+        user: user.map_or_else(|| "postfix".to_owned(), |at| at.value),
+    }
+}

@@ -1,0 +1,227 @@
+//! Submission: may this login send this message? The policy judges, and a rail holds.
+//!
+//! Nothing is awaited: what the policy needs was proven at the login or stands in the directory. Whatever the policy says,
+//! nobody sends as an address that the directory does not give to the proven identity.
+
+use std::net::IpAddr;
+
+use super::{DecisionId, Gate, Issuer};
+use crate::clock::UnixSeconds;
+use crate::evidence::directory::{IdNat, Mailbox, MailboxAddress, MailboxKind, Snapshot};
+use crate::policy::wit::submission as wit;
+use crate::rails;
+use crate::reason::{SubmissionReason, UnavailableReason};
+
+/// A login that a SASL client was told is good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// The mailbox, as told to the SASL client.
+    pub mailbox: MailboxAddress,
+    /// The decision that allowed it.
+    pub decision: DecisionId,
+    /// Issuer of the token.
+    pub issuer: String,
+    /// The person, as the proven token carries them.
+    pub identity: IdNat,
+    /// When.
+    pub at: UnixSeconds,
+}
+
+/// How far an SMTP transaction has come when the mail server asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// `MAIL FROM`.
+    Mail,
+    /// `RCPT TO`, once for each recipient.
+    Rcpt,
+    /// `DATA`.
+    Data,
+    /// After the message.
+    EndOfMessage,
+}
+
+/// What encrypts the mail client's connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Encryption {
+    /// Nothing.
+    None,
+    /// A protocol that nobody here knows, or an SSL: as good as nothing.
+    Unknown,
+    /// TLS 1.0.
+    Tls10,
+    /// TLS 1.1.
+    Tls11,
+    /// TLS 1.2.
+    Tls12,
+    /// TLS 1.3.
+    Tls13,
+}
+
+/// A message on its way in, under a login that this sidecar allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Submission {
+    /// The login.
+    pub login: Login,
+    /// How far the transaction has come.
+    pub stage: Stage,
+    /// `MAIL FROM` without angle brackets; empty for the null sender (RFC 5321 section 4.5.5). Unchecked.
+    pub sender: String,
+    /// `RCPT TO`, at [`Stage::Rcpt`], and later where there is only one. Unchecked.
+    pub recipient: Option<String>,
+    /// Recipients accepted so far: known from [`Stage::Data`] on, 0 before.
+    pub recipients: u32,
+    /// Size in bytes: as declared before the message has come, as it is afterwards, 0 where unknown.
+    pub bytes: u64,
+    /// Encryption of the mail client's connection.
+    pub encryption: Encryption,
+    /// Address of the mail client.
+    pub client: Option<IpAddr>,
+}
+
+/// Outcome of a submission question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubmissionOutcome {
+    /// The message may go on to Postfix's other restrictions.
+    Allow,
+    /// It is refused.
+    Deny(SubmissionReason),
+    /// No decision could be made.
+    Unavailable(UnavailableReason),
+}
+
+impl From<UnavailableReason> for SubmissionOutcome {
+    fn from(reason: UnavailableReason) -> Self {
+        Self::Unavailable(reason)
+    }
+}
+
+impl Gate {
+    /// Judges one message at one stage of its transaction.
+    #[must_use]
+    pub fn judge_submission(&self, submission: &Submission) -> SubmissionOutcome {
+        let outcome = self.submission(submission);
+        if let SubmissionOutcome::Deny(reason) = outcome {
+            // Addresses stay out of the log: the decision leads to the audit record of the login.
+            tracing::info!(decision = %submission.login.decision, reason = reason.code(), "a message is refused");
+        }
+        outcome
+    }
+
+    fn submission(&self, submission: &Submission) -> SubmissionOutcome {
+        let Ok(_place) = self.in_flight.try_acquire() else { return UnavailableReason::Overloaded.into() };
+        // An issuer that was taken out of the configuration since: its logins are no longer ours.
+        let Some(issuer) = self.issuer(&submission.login.issuer) else {
+            return UnavailableReason::LoginUnknown.into();
+        };
+        let directory = self.directory.snapshot();
+        let own = own(&directory, &submission.login.identity, issuer);
+        let release = self.release.load_full();
+        let verdict = release.instance().and_then(|mut instance| instance.judge(&request(submission, &own)));
+        match verdict {
+            Err(fault) => SubmissionOutcome::Unavailable(fault.into()),
+            Ok(Err(reason)) => SubmissionOutcome::Deny(refusal(reason)),
+            Ok(Ok(())) if sends_as_itself(&submission.sender, &own) => SubmissionOutcome::Allow,
+            Ok(Ok(())) => SubmissionOutcome::Deny(SubmissionReason::RailSender),
+        }
+    }
+}
+
+/// A mailbox of the person, and its addresses in the issuer's domains.
+struct Own<'d> {
+    address: &'d MailboxAddress,
+    aliases: Vec<&'d MailboxAddress>,
+}
+
+/// What a token of this person opens now: as at the login, so that a directory that changed meanwhile counts.
+fn own<'d>(directory: &'d Snapshot, identity: &'d IdNat, issuer: &'d Issuer) -> Vec<Own<'d>> {
+    let opens = |mailbox: &&Mailbox| match mailbox.kind {
+        MailboxKind::Per => mailbox.persons.len() == 1,
+        MailboxKind::Org => true,
+        MailboxKind::App => false,
+    };
+    let domains = &issuer.mailbox_domains;
+    let inside = |alias: &&MailboxAddress| domains.iter().any(|domain| domain == alias.domain());
+    rails::listed(directory, identity.as_str(), domains)
+        .filter(opens)
+        .map(|mailbox| Own { address: &mailbox.address, aliases: mailbox.aliases.iter().filter(inside).collect() })
+        .collect()
+}
+
+/// Rail: the sender is nobody (a receipt), or an address of the person's own, with or without a plus extension.
+fn sends_as_itself(sender: &str, own: &[Own<'_>]) -> bool {
+    if sender.is_empty() {
+        return true;
+    }
+    let Ok(sender) = MailboxAddress::parse(sender) else { return false };
+    let (local, domain) = sender.as_str().split_once('@').unwrap_or_default();
+    let bare = local.split_once('+').map(|(name, _)| format!("{name}@{domain}"));
+    own.iter()
+        .flat_map(|mailbox| mailbox.aliases.iter().copied().chain([mailbox.address]))
+        .any(|address| *address == sender || Some(address.as_str()) == bare.as_deref())
+}
+
+fn request(submission: &Submission, own: &[Own<'_>]) -> wit::Request {
+    let mailbox = |own: &Own<'_>| wit::SendingMailbox {
+        address: own.address.as_str().to_owned(),
+        aliases: own.aliases.iter().map(|alias| alias.as_str().to_owned()).collect(),
+    };
+    wit::Request {
+        stage: match submission.stage {
+            Stage::Mail => wit::Stage::Mail,
+            Stage::Rcpt => wit::Stage::Rcpt,
+            Stage::Data => wit::Stage::Data,
+            Stage::EndOfMessage => wit::Stage::EndOfMessage,
+        },
+        login: submission.login.mailbox.as_str().to_owned(),
+        mailboxes: own.iter().map(mailbox).collect(),
+        sender: submission.sender.clone(),
+        recipient: submission.recipient.clone(),
+        // No list of the trust space can be configured yet: a policy that asks for it refuses.
+        recipient_in_trust_space: None,
+        recipients: submission.recipients,
+        size: submission.bytes,
+        encryption: match submission.encryption {
+            Encryption::None => wit::Encryption::None,
+            Encryption::Unknown => wit::Encryption::Unknown,
+            Encryption::Tls10 => wit::Encryption::Tls10,
+            Encryption::Tls11 => wit::Encryption::Tls11,
+            Encryption::Tls12 => wit::Encryption::Tls12,
+            Encryption::Tls13 => wit::Encryption::Tls13,
+        },
+    }
+}
+
+/// The policy's reason under its name in the closed list.
+const fn refusal(reason: wit::RefusalReason) -> SubmissionReason {
+    match reason {
+        wit::RefusalReason::SenderMalformed => SubmissionReason::SenderMalformed,
+        wit::RefusalReason::SenderRefused => SubmissionReason::SenderRefused,
+        wit::RefusalReason::TlsTooOld => SubmissionReason::TlsTooOld,
+        wit::RefusalReason::TooManyRecipients => SubmissionReason::TooManyRecipients,
+        wit::RefusalReason::RecipientRefused => SubmissionReason::RecipientRefused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> MailboxAddress {
+        MailboxAddress::parse(text).unwrap()
+    }
+
+    #[test]
+    fn the_rail_lets_nobody_send_as_another() {
+        let (mailbox, alias) = (address("dr@x.test"), address("docteur@x.test"));
+        let own = [Own { address: &mailbox, aliases: vec![&alias] }];
+        for sender in ["", "dr@x.test", "DR@X.test", "docteur@x.test", "dr+labo@x.test", "docteur+a+b@x.test"] {
+            assert!(sends_as_itself(sender, &own), "{sender}");
+        }
+        for sender in
+            ["other@x.test", "dr@y.test", "+dr@x.test", "d+r@x.test", "dr", "dr@x.test\n", "<dr@x.test>", "*@x.test"]
+        {
+            assert!(!sends_as_itself(sender, &own), "{sender}");
+        }
+        assert!(!sends_as_itself("dr@x.test", &[]));
+    }
+}

@@ -1,0 +1,87 @@
+//! Sending, with the embedded policy and with one that lets everybody send as anybody: what the directory does not give
+//! to the proven person, neither may use.
+
+use octroi::evidence::directory::{IdNat, MailboxAddress};
+use octroi::gate::{Encryption, Login, Stage, Submission, SubmissionOutcome};
+use octroi::policy::EMBEDDED;
+use octroi::reason::{SubmissionReason, UnavailableReason};
+use octroi_psc::doctor_one;
+
+use super::bench::{Bench, DEUX, SECRETARIAT, UN};
+use super::guests::guest;
+
+/// Doctor one's login, as the SASL door remembers it, and a message under it.
+async fn submission(bench: &Bench, sender: &str) -> Submission {
+    let token = bench.psc.token(&doctor_one()).mint();
+    let decision = bench.bearer(&token, Some(UN)).await;
+    let login = Login {
+        mailbox: MailboxAddress::parse(UN).unwrap(),
+        decision: decision.id,
+        issuer: bench.psc.issuer().into(),
+        identity: IdNat::parse("899700000011").unwrap(),
+        at: bench.clock.now(),
+    };
+    Submission {
+        login,
+        stage: Stage::Mail,
+        sender: sender.into(),
+        recipient: None,
+        recipients: 0,
+        bytes: 0,
+        encryption: Encryption::Tls13,
+        client: None,
+    }
+}
+
+const REFUSED: SubmissionOutcome = SubmissionOutcome::Deny(SubmissionReason::SenderRefused);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_sends_as_its_own_mailbox_and_as_no_other() {
+    let bench = Bench::new(EMBEDDED, "off").await;
+    for (sender, outcome) in [
+        (UN, SubmissionOutcome::Allow),
+        ("", SubmissionOutcome::Allow),
+        (SECRETARIAT, REFUSED),
+        (DEUX, REFUSED),
+        ("docteur.un@elsewhere.example.test", REFUSED),
+        ("m\u{e9}decin@bal.example.test", SubmissionOutcome::Deny(SubmissionReason::SenderMalformed)),
+    ] {
+        let submission = submission(&bench, sender).await;
+        assert_eq!(bench.gate.judge_submission(&submission), outcome, "{sender}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_encryption_and_crowds_of_recipients_are_refused() {
+    let bench = Bench::new(EMBEDDED, "off").await;
+    let good = submission(&bench, UN).await;
+    let old = Submission { encryption: Encryption::Tls11, ..good.clone() };
+    let crowd = Submission { stage: Stage::Data, recipients: 101, ..good };
+    assert_eq!(bench.gate.judge_submission(&old), SubmissionOutcome::Deny(SubmissionReason::TlsTooOld));
+    assert_eq!(bench.gate.judge_submission(&crowd), SubmissionOutcome::Deny(SubmissionReason::TooManyRecipients));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_allows_everything_lets_nobody_send_as_another() {
+    let bench = Bench::new(guest("allow_everything"), "off").await;
+    for (sender, outcome) in [
+        (UN, SubmissionOutcome::Allow),
+        (SECRETARIAT, SubmissionOutcome::Allow),
+        (DEUX, SubmissionOutcome::Deny(SubmissionReason::RailSender)),
+        ("automate@bal.example.test", SubmissionOutcome::Deny(SubmissionReason::RailSender)),
+        ("docteur.un@elsewhere.example.test", SubmissionOutcome::Deny(SubmissionReason::RailSender)),
+        ("anybody@anywhere.test", SubmissionOutcome::Deny(SubmissionReason::RailSender)),
+    ] {
+        let submission = submission(&bench, sender).await;
+        assert_eq!(bench.gate.judge_submission(&submission), outcome, "{sender}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_by_an_issuer_that_is_gone_is_unknown() {
+    let bench = Bench::new(EMBEDDED, "off").await;
+    let mut gone = submission(&bench, UN).await;
+    gone.login.issuer = "https://gone.example.test".into();
+    let outcome = SubmissionOutcome::Unavailable(UnavailableReason::LoginUnknown);
+    assert_eq!(bench.gate.judge_submission(&gone), outcome);
+}
