@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the demo and the tests need beside rustup, gcc and apt; with the argument `bench`, what the benchmarks
-# compare with as well. Says so first. It starts no service and leaves none enabled: the mail servers of the tests live in
-# roots of their own below target/, and the benchmarks start their contenders by themselves.
+# compare with as well. Says so first. It starts no service and leaves none of them enabled: the tests start their own
+# servers, with their own configuration, in folders of their own.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -9,7 +9,7 @@ as_root() {
     if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
 }
 
-wanted='debootstrap curl python3-minimal ca-certificates'
+wanted='debootstrap curl python3 isync dovecot-imapd ca-certificates'
 [ "${1:-}" != bench ] || wanted="$wanted haproxy postfwd"
 missing=
 for package in $wanted; do
@@ -25,7 +25,7 @@ if [ -n "$missing" ]; then
         as_root chmod 755 /usr/sbin/policy-rc.d
     fi
     as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install $missing
-    for service in haproxy postfwd; do
+    for service in dovecot haproxy postfwd; do
         case $missing in
             *" $service"*) as_root systemctl disable "$service" 2>/dev/null || true ;;
         esac

@@ -8,7 +8,9 @@ mod forge;
 pub use forge::{host_field, redated};
 pub use octroi_policy::Policy as Honest;
 pub use octroi_policy::bindings::exports::octroi::policy::{login, manifest, submission};
-use octroi_policy::bindings::exports::octroi::policy::{login::Guest as _, manifest::Guest as _, submission::Guest as _};
+use octroi_policy::bindings::exports::octroi::policy::{
+    login::Guest as _, manifest::Guest as _, submission::Guest as _,
+};
 
 pub use login::{Attempt, Evidence, Grant, Inquiry, Refusal, Seconds, Span, Verdict};
 

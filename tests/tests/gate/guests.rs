@@ -45,7 +45,7 @@ const CONTAINED: &[(&str, &str, &str)] = &[
     ("wild_spans", UN, "deny rail-token"),
 ];
 
-pub fn guest(name: &str) -> &'static [u8] {
+pub(crate) fn guest(name: &str) -> &'static [u8] {
     GUESTS.iter().find(|(guest, _)| *guest == name).unwrap_or_else(|| panic!("no guest {name}")).1
 }
 
