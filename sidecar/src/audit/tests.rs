@@ -62,8 +62,7 @@ fn every_decision_is_one_line_that_names_no_person_and_no_token() {
     let attempt = attempt(Some("A.B@x.test"));
     let permit = Permit::example(&["a.b@x.test"]);
     let digest = audit.pseudonyms().digest(permit.identity());
-    for outcome in
-        [Outcome::Allow(permit), DenyReason::TokenExpired.into(), UnavailableReason::KeysUnavailable.into()]
+    for outcome in [Outcome::Allow(permit), DenyReason::TokenExpired.into(), UnavailableReason::KeysUnavailable.into()]
     {
         audit.judgement(&judgement(&attempt, &outcome));
     }

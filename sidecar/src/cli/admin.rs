@@ -1,10 +1,10 @@
 //! The way to the running sidecar: its admin socket.
 
 use std::future::Future;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
@@ -36,14 +36,21 @@ pub(super) fn ask<T, F>(socket: &Path, work: impl FnOnce(Channel) -> F) -> anyho
 where
     F: Future<Output = anyhow::Result<T>>,
 {
+    // Looked at first: what tonic says of a socket that is not there is not for people.
+    let shown = socket.display();
+    match std::os::unix::net::UnixStream::connect(socket).map_err(|error| error.kind()) {
+        Ok(_) => {}
+        Err(ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
+            anyhow::bail!("no sidecar answers at {shown}; is it running? (octroi serve)")
+        }
+        Err(ErrorKind::PermissionDenied) => anyhow::bail!("this user may not open {shown}; ask as root"),
+        Err(kind) => anyhow::bail!("{shown} can't be opened: {kind}"),
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let absolute = std::path::absolute(socket)?;
-        // The path goes as it is: tonic takes everything behind the scheme.
         let endpoint = Endpoint::new(format!("unix:{}", absolute.display()))?.timeout(DEADLINE);
-        let channel = endpoint.connect().await.with_context(|| {
-            format!("no sidecar answers at {}; is it running? (systemctl status octroi)", socket.display())
-        })?;
+        let channel = endpoint.connect().await.map_err(|_| closed())?;
         work(channel).await
     })
 }
@@ -51,24 +58,13 @@ where
 /// A refusal of the sidecar, told in its own words.
 pub(super) fn refusal(status: &Status) -> anyhow::Error {
     match status.code() {
-        Code::InvalidArgument | Code::FailedPrecondition | Code::ResourceExhausted | Code::DataLoss => {
-            anyhow::anyhow!("{}", status.message())
-        }
-        Code::Unavailable | Code::Unknown | Code::Cancelled if status.get_ref_io() => {
-            anyhow::anyhow!("the sidecar closed the connection: is this user listed in [server] admin_uids?")
-        }
-        Code::DeadlineExceeded | Code::Cancelled => anyhow::anyhow!("the sidecar did not answer in time"),
-        code => anyhow::anyhow!("the sidecar answered {code:?}: {}", status.message()),
+        Code::DeadlineExceeded => anyhow::anyhow!("the sidecar did not answer in time"),
+        // A status with a source was made on this side, from a broken connection.
+        _ if std::error::Error::source(status).is_some() => closed(),
+        _ => anyhow::anyhow!("{}", status.message()),
     }
 }
 
-/// Whether a status was made on this side, from a broken connection.
-trait FromTransport {
-    fn get_ref_io(&self) -> bool;
-}
-
-impl FromTransport for Status {
-    fn get_ref_io(&self) -> bool {
-        std::error::Error::source(self).is_some()
-    }
+fn closed() -> anyhow::Error {
+    anyhow::anyhow!("the sidecar closed the connection: is this user listed in [server] admin_uids?")
 }

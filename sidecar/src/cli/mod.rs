@@ -73,9 +73,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Mailbox { admin, command } => {
             mailbox::run(&admin.find(&cli.config)?, command, &mut output).map(|()| ExitCode::SUCCESS)
         }
-        Command::Status { admin } => {
-            status::run(&admin.find(&cli.config)?, &mut output).map(|()| ExitCode::SUCCESS)
-        }
+        Command::Status { admin } => status::run(&admin.find(&cli.config)?, &mut output).map(|()| ExitCode::SUCCESS),
     }
 }
 

@@ -26,7 +26,11 @@ fn print(status: &GetStatusResponse, output: &mut impl Write) -> anyhow::Result<
     ];
     table::print(output, ["sidecar", ""], facts)?;
     writeln!(output)?;
-    table::print(output, ["issuer", "keys", "read at", "introspection", "last error"], status.issuers.iter().map(issuer))?;
+    table::print(
+        output,
+        ["issuer", "keys", "read at", "introspection", "last error"],
+        status.issuers.iter().map(issuer),
+    )?;
     writeln!(output)?;
     let mut counters: Vec<[String; 2]> =
         status.counters.iter().map(|(name, count)| [name.clone(), count.to_string()]).collect();

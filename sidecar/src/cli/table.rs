@@ -19,7 +19,7 @@ fn render<R: Into<Row>>(
     rows: impl IntoIterator<Item = R>,
 ) -> String {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::UTF8_FULL_CONDENSED);
     table.set_header(header.into_iter().collect::<Vec<_>>());
     table.add_rows(rows);
     if let Some(width) = width {

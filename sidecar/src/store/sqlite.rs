@@ -15,8 +15,8 @@ use async_trait::async_trait;
 use rusqlite::{Connection, params};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Authentication, LastAuthentication, Means, Page, Store, StoreError, WRITE_DEADLINE, schema};
 use super::sqlite_directory as directory;
+use super::{Authentication, LastAuthentication, Means, Page, Store, StoreError, WRITE_DEADLINE, schema};
 use crate::clock::UnixSeconds;
 use crate::evidence::directory::{Mailbox, MailboxAddress};
 
@@ -45,7 +45,8 @@ impl Sqlite {
     /// # Errors
     /// The folder or the file can't be used, is damaged, or was written by a later version.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        let file = private_file(folder).map_err(|error| StoreError::Failed(format!("{}: {error}", folder.display())))?;
+        let file =
+            private_file(folder).map_err(|error| StoreError::Failed(format!("{}: {error}", folder.display())))?;
         let mut connection = connect(&file)?;
         schema::migrate(&mut connection)?;
         let sound: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
@@ -163,10 +164,7 @@ fn write_all(mut connection: Connection, mut queue: mpsc::Receiver<Write>) {
 }
 
 /// Writes a group in one transaction and tells each of its callers.
-fn commit_group(
-    connection: &mut Connection,
-    group: Vec<(Authentication, oneshot::Sender<Result<(), StoreError>>)>,
-) {
+fn commit_group(connection: &mut Connection, group: Vec<(Authentication, oneshot::Sender<Result<(), StoreError>>)>) {
     if group.is_empty() {
         return;
     }
@@ -209,7 +207,8 @@ fn last_authentications(connection: &Connection, page: &Page) -> Result<Vec<Last
     let mut listed = Vec::new();
     while let Some(row) = rows.next()? {
         let address: String = row.get(0)?;
-        let mailbox = MailboxAddress::parse(&address).map_err(|_| StoreError::Corrupt("an impossible address".to_owned()))?;
+        let mailbox =
+            MailboxAddress::parse(&address).map_err(|_| StoreError::Corrupt("an impossible address".to_owned()))?;
         let at: Option<i64> = row.get(1)?;
         let means: Option<String> = row.get(2)?;
         let last = at.zip(means).map(|(at, means)| (UnixSeconds(at.unsigned_abs()), Means::from_code(&means)));

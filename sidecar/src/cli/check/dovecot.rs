@@ -65,7 +65,11 @@ async fn printed(words: &[String]) -> Result<String, String> {
 /// Holds printed settings against every rule.
 fn examine(place: &str, version: DovecotVersion, text: &str, ours: &Dovecot, report: &mut Report) {
     let Ok((found, conf)) = parse::parse(text) else {
-        report.mistake(place, "the command printed something else than `doveconf -n` does", "correct doveconf in [[check.dovecot]]");
+        report.mistake(
+            place,
+            "the command printed something else than `doveconf -n` does",
+            "correct doveconf in [[check.dovecot]]",
+        );
         return;
     };
     if !found.starts_with(version.code()) {
@@ -90,7 +94,8 @@ fn examine(place: &str, version: DovecotVersion, text: &str, ours: &Dovecot, rep
 fn leads_to(url: &str, listen: SocketAddr, path: &str) -> Result<(), String> {
     let wanted = format!("http://...@{listen}{path}");
     let rest = url.strip_prefix("http://").ok_or_else(|| format!("expected {wanted}"))?;
-    let (secret, target) = rest.rsplit_once('@').ok_or_else(|| format!("no user and secret in it; expected {wanted}"))?;
+    let (secret, target) =
+        rest.rsplit_once('@').ok_or_else(|| format!("no user and secret in it; expected {wanted}"))?;
     if secret.is_empty() {
         return Err(format!("no user and secret in it; expected {wanted}"));
     }

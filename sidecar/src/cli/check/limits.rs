@@ -57,7 +57,11 @@ fn postfix(command: &str, limit: Option<usize>, token: Option<usize>, report: &m
     let needed = (size + AROUND).div_ceil(3) * 4;
     if limit < needed {
         let what = format!("line_length_limit = {limit} cuts the AUTH line of a token of {size} bytes");
-        report.mistake("Postfix", what, "set line_length_limit = 12288 in main.cf: what smtpd_sasl_response_limit takes");
+        report.mistake(
+            "Postfix",
+            what,
+            "set line_length_limit = 12288 in main.cf: what smtpd_sasl_response_limit takes",
+        );
     } else {
         report.good("Postfix", format!("line_length_limit = {limit} takes a token of {size} bytes"));
     }

@@ -66,7 +66,9 @@ fn judge(place: &str, mechanism: &str, canary: Login, non_member: Login, report:
         Login::Accepted => {
             report.mistake(
                 place,
-                format!("{mechanism}: A NON-MEMBER WAS LET IN: this server opens any mailbox to any token, or asks nobody"),
+                format!(
+                    "{mechanism}: A NON-MEMBER WAS LET IN: this server opens any mailbox to any token, or asks nobody"
+                ),
                 "take xoauth2 and oauthbearer out of auth_mechanisms at once, then correct what stands above",
             );
             return;

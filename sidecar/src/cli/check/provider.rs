@@ -37,7 +37,11 @@ pub(super) async fn look(configured: &Issuer, token: Option<&Token>, report: &mu
         (Err(_), _) => report.mistake(place, "its keys can't be read: no answer", "see that this machine reaches it"),
     }
     for skipped in &status.skipped {
-        report.unchecked(place, format!("a key is not used: {skipped:?}"), "nothing, while tokens are not signed with it");
+        report.unchecked(
+            place,
+            format!("a key is not used: {skipped:?}"),
+            "nothing, while tokens are not signed with it",
+        );
     }
     match (configured.introspection, &issuer.introspection) {
         (IntrospectionMode::Off, _) => {}

@@ -37,31 +37,15 @@ impl Report {
         self.add(Weight::Good, place, what, "");
     }
 
-    pub(super) fn unchecked(
-        &mut self,
-        place: impl Into<String>,
-        what: impl Into<String>,
-        remedy: impl Into<String>,
-    ) {
+    pub(super) fn unchecked(&mut self, place: impl Into<String>, what: impl Into<String>, remedy: impl Into<String>) {
         self.add(Weight::Unchecked, place, what, remedy);
     }
 
-    pub(super) fn mistake(
-        &mut self,
-        place: impl Into<String>,
-        what: impl Into<String>,
-        remedy: impl Into<String>,
-    ) {
+    pub(super) fn mistake(&mut self, place: impl Into<String>, what: impl Into<String>, remedy: impl Into<String>) {
         self.add(Weight::Mistake, place, what, remedy);
     }
 
-    fn add(
-        &mut self,
-        weight: Weight,
-        place: impl Into<String>,
-        what: impl Into<String>,
-        remedy: impl Into<String>,
-    ) {
+    fn add(&mut self, weight: Weight, place: impl Into<String>, what: impl Into<String>, remedy: impl Into<String>) {
         self.0.push(Finding { weight, place: place.into(), what: what.into(), remedy: remedy.into() });
     }
 

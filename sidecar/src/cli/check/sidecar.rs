@@ -23,7 +23,9 @@ pub(super) async fn connect(socket: &Path) -> Result<Channel, tonic::transport::
 /// Looks at the sidecar; `false` where none answers.
 pub(super) async fn look(socket: &Path, config: &Config, report: &mut Report) -> bool {
     let status = match connect(socket).await {
-        Ok(channel) => StatusClient::new(channel.clone()).get(GetStatusRequest {}).await.map(|status| (status, channel)),
+        Ok(channel) => {
+            StatusClient::new(channel.clone()).get(GetStatusRequest {}).await.map(|status| (status, channel))
+        }
         Err(error) => Err(tonic::Status::from_error(error.into())),
     };
     let (status, channel) = match status {
@@ -35,7 +37,10 @@ pub(super) async fn look(socket: &Path, config: &Config, report: &mut Report) ->
             return false;
         }
     };
-    report.good(PLACE, format!("version {} answers, policy {} {}", status.version, status.policy_name, status.policy_version));
+    report.good(
+        PLACE,
+        format!("version {} answers, policy {} {}", status.version, status.policy_name, status.policy_version),
+    );
     for issuer in status.issuers.iter().filter(|issuer| issuer.key_ids.is_empty()) {
         let what = format!("no key of {}: {}", issuer.issuer, issuer.keys_error);
         report.mistake(PLACE, what, "until it has one every login with its tokens is answered with an outage");

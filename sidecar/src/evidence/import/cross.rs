@@ -27,7 +27,8 @@ fn around(lines: &[Line], surroundings: &Surroundings, notes: &mut Notes) {
         let open = line.mailbox.kind == MailboxKind::App || surroundings.domains.is_empty();
         if !open && !surroundings.domains.iter().any(|domain| domain == address.domain()) {
             let domain = address.domain();
-            notes.remark(line.number, &format!("no issuer's mailbox_domains has {domain}: no token opens this mailbox"));
+            notes
+                .remark(line.number, &format!("no issuer's mailbox_domains has {domain}: no token opens this mailbox"));
         }
     }
 }
@@ -48,7 +49,8 @@ fn addresses(lines: &[Line], notes: &mut Notes) {
             match seen.entry(alias.as_str()) {
                 Entry::Vacant(place) => drop(place.insert(line.number)),
                 Entry::Occupied(first) => {
-                    let expected = format!("expected an alias of this mailbox alone, {alias} stands in line {} too", first.get());
+                    let expected =
+                        format!("expected an alias of this mailbox alone, {alias} stands in line {} too", first.get());
                     notes.bad(line.number, 4, expected);
                 }
             }
@@ -65,12 +67,17 @@ fn identifiers(lines: &[Line], notes: &mut Notes) {
             let count = mailboxes.entry(id).or_default();
             *count += 1;
             if *count == MAX_MAILBOXES_OF_A_PERSON + 1 {
-                let expected = format!("expected at most {MAX_MAILBOXES_OF_A_PERSON} mailboxes for one person: a login's answer carries no more");
+                let expected = format!(
+                    "expected at most {MAX_MAILBOXES_OF_A_PERSON} mailboxes for one person: a login's answer carries no more"
+                );
                 notes.bad(line.number, 3, expected);
             }
             let (known, first) = *spellings.entry(id.as_str().to_ascii_lowercase()).or_insert((id, line.number));
             if known != id {
-                notes.remark(line.number, &format!("an idNat differs from one in line {first} by case alone: they are two persons"));
+                notes.remark(
+                    line.number,
+                    &format!("an idNat differs from one in line {first} by case alone: they are two persons"),
+                );
             }
         }
     }

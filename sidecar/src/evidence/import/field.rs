@@ -4,22 +4,18 @@ use super::Notes;
 use crate::evidence::directory::{IdNat, Mailbox, MailboxAddress, MailboxKind, Person};
 
 /// Reads a line; `None` where anything in it is wrong: the notes have it, every column of it.
-pub(super) fn mailbox(
-    [address, kind, persons, aliases]: [&str; 4],
-    line: u64,
-    notes: &mut Notes,
-) -> Option<Mailbox> {
+pub(super) fn mailbox([address, kind, persons, aliases]: [&str; 4], line: u64, notes: &mut Notes) -> Option<Mailbox> {
     let before = notes.total;
-    let address = MailboxAddress::parse(trimmed(address, line, notes))
-        .map_err(|rule| notes.bad(line, 1, rule))
-        .ok();
+    let address = MailboxAddress::parse(trimmed(address, line, notes)).map_err(|rule| notes.bad(line, 1, rule)).ok();
     let kind = MailboxKind::parse(trimmed(kind, line, notes));
     if kind.is_none() {
         notes.bad(line, 2, "expected PER, ORG or APP");
     }
     let persons: Vec<Person> = parts(persons, '|').filter_map(|text| person(text, line, notes)).collect();
     let aliases: Vec<MailboxAddress> = parts(aliases, '|')
-        .filter_map(|text| MailboxAddress::parse(trimmed(text, line, notes)).map_err(|rule| notes.bad(line, 4, rule)).ok())
+        .filter_map(|text| {
+            MailboxAddress::parse(trimmed(text, line, notes)).map_err(|rule| notes.bad(line, 4, rule)).ok()
+        })
         .collect();
     let mailbox = Mailbox { address: address?, kind: kind?, persons, aliases };
     if notes.total == before {

@@ -81,8 +81,24 @@ fn every_bad_line_is_told_with_its_place() {
          bad,BAD,a b,bad\n",
     );
     let wanted = [
-        (2, 1), (3, 2), (4, 3), (5, 3), (6, 3), (7, 3), (8, 0), (9, 0), (10, 3), (11, 3), (12, 3), (13, 3), (14, 3),
-        (15, 4), (16, 1), (16, 2), (16, 3), (16, 4),
+        (2, 1),
+        (3, 2),
+        (4, 3),
+        (5, 3),
+        (6, 3),
+        (7, 3),
+        (8, 0),
+        (9, 0),
+        (10, 3),
+        (11, 3),
+        (12, 3),
+        (13, 3),
+        (14, 3),
+        (15, 4),
+        (16, 1),
+        (16, 2),
+        (16, 3),
+        (16, 4),
     ];
     assert_eq!(told, wanted);
 }
@@ -99,8 +115,15 @@ fn one_address_is_one_mailbox_or_one_alias() {
 #[test]
 fn other_headers_and_empty_files_are_refused() {
     for file in [
-        "", "\n\n", "\u{feff}", "address,kind,persons\n", "address,kind,persons,aliases,more\n", "a@x.test,PER,1,\n",
-        "kind,address,persons,aliases\n", "address,kind,persons,aliases\n", "address;kind;persons;aliases\n",
+        "",
+        "\n\n",
+        "\u{feff}",
+        "address,kind,persons\n",
+        "address,kind,persons,aliases,more\n",
+        "a@x.test,PER,1,\n",
+        "kind,address,persons,aliases\n",
+        "address,kind,persons,aliases\n",
+        "address;kind;persons;aliases\n",
     ] {
         assert!(parse(file.as_bytes()).is_err(), "{file:?}");
     }
@@ -157,7 +180,8 @@ fn render(mailboxes: &[Mailbox]) -> Vec<u8> {
     let mut writer = csv::Writer::from_writer(vec![]);
     writer.write_record(HEADER).unwrap();
     for mailbox in mailboxes {
-        let person = |p: &Person| std::iter::once(&p.id).chain(&p.synonyms).map(IdNat::as_str).collect::<Vec<_>>().join("=");
+        let person =
+            |p: &Person| std::iter::once(&p.id).chain(&p.synonyms).map(IdNat::as_str).collect::<Vec<_>>().join("=");
         let persons = mailbox.persons.iter().map(person).collect::<Vec<_>>().join("|");
         let aliases = mailbox.aliases.iter().map(MailboxAddress::as_str).collect::<Vec<_>>().join("|");
         writer.write_record([mailbox.address.as_str(), mailbox.kind.code(), &persons, &aliases]).unwrap();

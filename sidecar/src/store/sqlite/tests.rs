@@ -3,7 +3,8 @@ use super::*;
 
 fn kept(folder: &Path) -> u64 {
     let connection = Connection::open(folder.join("octroi.sqlite")).unwrap();
-    connection.query_row("SELECT coalesce(max(at), 0) FROM authentication", [], |row| row.get::<_, i64>(0)).unwrap() as u64
+    connection.query_row("SELECT coalesce(max(at), 0) FROM authentication", [], |row| row.get::<_, i64>(0)).unwrap()
+        as u64
 }
 
 #[tokio::test]
@@ -38,7 +39,9 @@ async fn many_writers_are_all_answered() {
     let mut tasks = tokio::task::JoinSet::new();
     for at in 1..=2000 {
         let store = Arc::clone(&store);
-        tasks.spawn(async move { store.record_authentication(contract::authentication("a@x.test", at, Means::Psc)).await });
+        tasks.spawn(
+            async move { store.record_authentication(contract::authentication("a@x.test", at, Means::Psc)).await },
+        );
     }
     while let Some(answer) = tasks.join_next().await {
         answer.unwrap().unwrap();
@@ -49,7 +52,8 @@ async fn many_writers_are_all_answered() {
 #[test]
 fn a_damaged_file_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("octroi.sqlite"), b"not a database, and longer than a hundred bytes ".repeat(8)).unwrap();
+    fs::write(folder.path().join("octroi.sqlite"), b"not a database, and longer than a hundred bytes ".repeat(8))
+        .unwrap();
     assert!(Sqlite::open(folder.path()).is_err());
 }
 

@@ -6,7 +6,7 @@ pub(super) struct Block {
     pub(super) name: String,
     pub(super) argument: String,
     settings: Vec<(String, String)>,
-    pub(super) blocks: Vec<Block>,
+    pub(super) blocks: Vec<Self>,
 }
 
 /// Output that is no `doveconf -n` output.
@@ -54,7 +54,7 @@ impl Block {
     pub(super) fn grouped(&self, group: &str, key: &str) -> Option<&str> {
         let long = format!("{group}_{key}");
         let groups = self.blocks.iter().filter(|block| block.name == group);
-        let inner = groups.filter_map(|block| block.setting(key).or_else(|| block.setting(&long))).last();
+        let inner = groups.rev().find_map(|block| block.setting(key).or_else(|| block.setting(&long)));
         inner.or_else(|| self.setting(&long))
     }
 
@@ -83,7 +83,9 @@ mod tests {
 
     #[test]
     fn anything_else_is_no_doveconf_output() {
-        for text in ["", "doveconf: not found", "# 2.3.1 (x): y\npassdb {\n", "# 2.3.1 (x): y\n}\n", "# 2.3.1: y\nwords\n"] {
+        for text in
+            ["", "doveconf: not found", "# 2.3.1 (x): y\npassdb {\n", "# 2.3.1 (x): y\n}\n", "# 2.3.1: y\nwords\n"]
+        {
             assert_eq!(parse(text), Err(NoDoveconf), "{text}");
         }
     }

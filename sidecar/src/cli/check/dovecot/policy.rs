@@ -52,7 +52,8 @@ fn attributes(look: &Look<'_>, report: &mut Report) {
             }
         };
         if !sent.is_some_and(|(_, value)| value.starts_with(variable)) {
-            let what = format!("auth_policy_request_attributes sends no {attribute}: no login can be joined to its token");
+            let what =
+                format!("auth_policy_request_attributes sends no {attribute}: no login can be joined to its token");
             report.mistake(look.place, what, "take auth_policy_request_attributes from octroi.conf as it stands");
         }
     }

@@ -22,8 +22,16 @@ pub(super) fn examine(look: &Look<'_>, report: &mut Report) {
         look.conf.named("passdb").partition(|passdb| passdb.setting("driver") == Some("oauth2"));
     match ours[..] {
         [passdb] => settings_file(look, passdb, report),
-        [] => report.mistake(look.place, "no passdb with driver = oauth2: tokens are asked about nowhere", "include octroi.conf"),
-        _ => report.mistake(look.place, "several passdbs with driver = oauth2: each can let a token in", "keep the integration's alone"),
+        [] => report.mistake(
+            look.place,
+            "no passdb with driver = oauth2: tokens are asked about nowhere",
+            "include octroi.conf",
+        ),
+        _ => report.mistake(
+            look.place,
+            "several passdbs with driver = oauth2: each can let a token in",
+            "keep the integration's alone",
+        ),
     }
     for passdb in others {
         // Without the setting a passdb serves every mechanism.
@@ -49,12 +57,17 @@ fn settings_file(look: &Look<'_>, passdb: &Block, report: &mut Report) {
     match read {
         Ok((mode, text)) => {
             if mode & 0o007 != 0 {
-                report.mistake(look.place, format!("{path} holds a secret and is open to others"), format!("chmod 0640 {path}"));
+                report.mistake(
+                    look.place,
+                    format!("{path} holds a secret and is open to others"),
+                    format!("chmod 0640 {path}"),
+                );
             }
             token_settings(look, path, &text, report);
         }
         Err(error) => {
-            let what = format!("{path} can't be read ({error}): whether a token opens its own mailbox alone is unknown");
+            let what =
+                format!("{path} can't be read ({error}): whether a token opens its own mailbox alone is unknown");
             report.mistake(look.place, what, "install the file, and run this check as root");
         }
     }
@@ -66,7 +79,13 @@ fn token_settings(look: &Look<'_>, path: &str, text: &str, report: &mut Report) 
     let settings: Vec<(&str, &str)> =
         lines.filter_map(|line| line.split_once('=')).map(|(key, value)| (key.trim(), value.trim())).collect();
     let setting = |key: &str| settings.iter().rev().find(|(known, _)| *known == key).map(|(_, value)| *value);
-    let mut wrong = |what: String| report.mistake(look.place, format!("{path}: {what}"), "take the integration's file, and put in the secret alone");
+    let mut wrong = |what: String| {
+        report.mistake(
+            look.place,
+            format!("{path}: {what}"),
+            "take the integration's file, and put in the secret alone",
+        )
+    };
     for (key, wanted, danger) in [
         ("introspection_mode", "post", "the token travels in an address, or in place of the secret"),
         ("active_attribute", "active", "an answer without a word on the token lets it in"),
@@ -96,14 +115,18 @@ fn token_settings(look: &Look<'_>, path: &str, text: &str, report: &mut Report) 
     if setting("debug") == Some("yes") {
         wrong("debug = yes writes tokens into the log".to_owned());
     }
-    let url = setting("introspection_url").unwrap_or_default();
-    match leads_to(url, look.ours.listen, "/introspect") {
-        Err(what) => wrong(format!("introspection_url: {what}")),
-        Ok(()) => {
-            let shown = url::Url::parse(url).ok().and_then(|url| url.password().map(str::to_owned)).unwrap_or_default();
-            if !look.ours.introspection_secret.matches(shown.as_bytes()) {
-                wrong("introspection_url has another secret than [dovecot] introspection_secret_file".to_owned());
-            }
-        }
+    if let Err(what) = introspection_url(look, setting("introspection_url").unwrap_or_default()) {
+        wrong(format!("introspection_url {what}"));
+    }
+}
+
+/// Leads to our door, with the secret that opens it.
+fn introspection_url(look: &Look<'_>, url: &str) -> Result<(), String> {
+    leads_to(url, look.ours.listen, "/introspect").map_err(|what| format!("is wrong: {what}"))?;
+    let shown = url::Url::parse(url).ok().and_then(|url| url.password().map(str::to_owned)).unwrap_or_default();
+    if look.ours.introspection_secret.matches(shown.as_bytes()) {
+        Ok(())
+    } else {
+        Err("has another secret than [dovecot] introspection_secret_file".to_owned())
     }
 }

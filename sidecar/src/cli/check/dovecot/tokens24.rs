@@ -14,7 +14,8 @@ pub(super) fn examine(look: &Look<'_>, report: &mut Report) {
             let what = format!("passdb {name} is an oauth2 one: the handle gets lost, and every login is refused");
             report.mistake(look.place, what, "take it out: the oauth2 block is enough");
         } else if passdb.setting("mechanisms_filter").is_none_or(takes_tokens) {
-            let what = format!("passdb {name} has no mechanisms_filter that keeps it from XOAUTH2: the handle gets lost");
+            let what =
+                format!("passdb {name} has no mechanisms_filter that keeps it from XOAUTH2: the handle gets lost");
             report.mistake(look.place, what, "add mechanisms_filter = plain login to it");
         }
     }
@@ -51,9 +52,10 @@ fn settings(look: &Look<'_>, report: &mut Report) {
             wrong(format!("oauth2_{key} is not {wanted}: {danger}"));
         }
     }
-    let scopes = setting("scope").into_iter().chain(look.conf.named("oauth2").filter_map(|block| {
-        block.named("scope").next().and_then(|scopes| scopes.setting("octroi")).map(|_| "octroi")
-    }));
+    let scopes =
+        setting("scope").into_iter().chain(look.conf.named("oauth2").filter_map(|block| {
+            block.named("scope").next().and_then(|scopes| scopes.setting("octroi")).map(|_| "octroi")
+        }));
     if !scopes.into_iter().any(|scope| scope == "octroi") {
         wrong("oauth2_scope is not octroi: the answer of another server would count".to_owned());
     }

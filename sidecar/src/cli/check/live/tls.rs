@@ -12,7 +12,11 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 /// Starts TLS on a connection.
-pub(super) async fn start(stream: TcpStream, name: &str, ca_file: Option<&Path>) -> Result<TlsStream<TcpStream>, String> {
+pub(super) async fn start(
+    stream: TcpStream,
+    name: &str,
+    ca_file: Option<&Path>,
+) -> Result<TlsStream<TcpStream>, String> {
     let config = config(ca_file)?;
     let name = ServerName::try_from(name.to_owned()).map_err(|_| format!("{name} is no server name"))?;
     TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(|error| format!("TLS: {error}"))
