@@ -12,9 +12,10 @@ use std::io::Read as _;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use tokio::time::Instant;
 
 use crate::pki::Pki;
 use supervisor::Supervisor;
@@ -138,6 +139,7 @@ impl Dovecot {
                 let console = fs::read_to_string(self.folder.join("console.log")).unwrap_or_default();
                 bail!("Dovecot {:?} did not start (ended: {ended}):\n{console}\n{}", self.version, self.log());
             }
+            #[expect(clippy::disallowed_methods, reason = "a foreign process tells nobody when it is ready")]
             std::thread::sleep(Duration::from_millis(20));
         }
     }

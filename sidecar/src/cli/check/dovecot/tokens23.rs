@@ -115,14 +115,18 @@ fn token_settings(look: &Look<'_>, path: &str, text: &str, report: &mut Report) 
     if setting("debug") == Some("yes") {
         wrong("debug = yes writes tokens into the log".to_owned());
     }
-    let url = setting("introspection_url").unwrap_or_default();
-    match leads_to(url, look.ours.listen, "/introspect") {
-        Err(what) => wrong(format!("introspection_url: {what}")),
-        Ok(()) => {
-            let shown = url::Url::parse(url).ok().and_then(|url| url.password().map(str::to_owned)).unwrap_or_default();
-            if !look.ours.introspection_secret.matches(shown.as_bytes()) {
-                wrong("introspection_url has another secret than [dovecot] introspection_secret_file".to_owned());
-            }
-        }
+    if let Err(what) = introspection_url(look, setting("introspection_url").unwrap_or_default()) {
+        wrong(format!("introspection_url {what}"));
+    }
+}
+
+/// Leads to our door, with the secret that opens it.
+fn introspection_url(look: &Look<'_>, url: &str) -> Result<(), String> {
+    leads_to(url, look.ours.listen, "/introspect").map_err(|what| format!("is wrong: {what}"))?;
+    let shown = url::Url::parse(url).ok().and_then(|url| url.password().map(str::to_owned)).unwrap_or_default();
+    if look.ours.introspection_secret.matches(shown.as_bytes()) {
+        Ok(())
+    } else {
+        Err("has another secret than [dovecot] introspection_secret_file".to_owned())
     }
 }
