@@ -11,7 +11,8 @@ pub struct Limits {
     /// Wall time of an instance's calls together, in units of [`Limits::TICK`]; the current tick counts as one.
     ///
     /// # Defaults
-    /// 3 ticks: between 20 and 30 ms, a thousand times what the default policy takes.
+    /// 50 ticks: half a second. The default policy takes a few microseconds, but this is wall time: on a busy machine a
+    /// thread may be kept waiting for tens of milliseconds in the middle of a call, and that must keep no doctor out.
     pub ticks: u64,
     /// Linear memory, in bytes.
     ///
@@ -32,7 +33,7 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { ticks: 3, memory: 2 << 20, table: 4096 }
+        Self { ticks: 50, memory: 2 << 20, table: 4096 }
     }
 }
 
