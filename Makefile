@@ -8,7 +8,9 @@ demo: prepare
 	$(CARGO) build --locked -p octroi -p octroi-psc -p octroi-tests
 	$(CARGO) run --locked --quiet -p octroi-tests --bin octroi-demo
 
+# The tests run the sidecar as a program, which "cargo test" does not build for another package.
 test: prepare
+	$(CARGO) build --locked -p octroi
 	$(CARGO) test --locked
 
 # The benchmarks build the sidecar that they measure by themselves.

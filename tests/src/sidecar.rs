@@ -43,9 +43,17 @@ impl Default for Settings {
     }
 }
 
+/// What ends the process and removes the folder once the pipe to it closes: with the sidecar, or with this program, however
+/// that ends. A sidecar that tests share is never dropped.
+const WARDEN: &str = r#"trap '' INT TERM HUP
+read -r _
+[ ! -f "$1/pid" ] || kill -s KILL "$(cat "$1/pid")"
+rm -rf "$1""#;
+
 /// A running sidecar. Dropping it ends it.
 pub struct Sidecar {
     folder: TempDir,
+    warden: Child,
     process: Option<Child>,
     dovecot: SocketAddr,
     configuration: Box<dyn Fn(SocketAddr) -> String + Send + Sync>,
@@ -73,7 +81,16 @@ impl Sidecar {
         }
         let (path, more) = (folder.path().to_owned(), settings.more.clone());
         let configuration = Box::new(move |dovecot: SocketAddr| configuration(&path, dovecot, &issuer, &more));
-        let mut sidecar = Self { folder, process: None, dovecot: ([127, 0, 0, 1], 0).into(), configuration };
+        let warden = Command::new("/bin/sh")
+            .args(["-c", WARDEN, "octroi-warden"])
+            .arg(folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("/bin/sh")?;
+        let dovecot = ([127, 0, 0, 1], 0).into();
+        let mut sidecar = Self { folder, warden, process: None, dovecot, configuration };
         sidecar.resume()?;
         sidecar.import(&settings.directory)?;
         Ok(sidecar)
@@ -86,7 +103,9 @@ impl Sidecar {
         let log = File::options().create(true).append(true).open(self.log_file())?;
         let from = log.metadata()?.len();
         let mut serve = self.octroi(&["serve"]);
-        self.process = Some(serve.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn()?);
+        let process = serve.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn()?;
+        fs::write(self.pid_file(), process.id().to_string())?;
+        self.process = Some(process);
         self.wait_until_ready(usize::try_from(from)?)
     }
 
@@ -115,6 +134,7 @@ impl Sidecar {
             let pid = process.id().to_string();
             ensure!(Command::new("kill").args(["-TERM", &pid]).status()?.success(), "it was gone already");
             process.wait()?;
+            fs::remove_file(self.pid_file())?;
         }
         Ok(())
     }
@@ -124,6 +144,7 @@ impl Sidecar {
         if let Some(mut process) = self.process.take() {
             process.kill()?;
             process.wait()?;
+            fs::remove_file(self.pid_file())?;
         }
         Ok(())
     }
@@ -173,6 +194,11 @@ impl Sidecar {
         self.folder.path().join("octroi.toml")
     }
 
+    /// Whose process the warden ends.
+    fn pid_file(&self) -> PathBuf {
+        self.folder.path().join("pid")
+    }
+
     fn log_file(&self) -> PathBuf {
         self.folder.path().join("octroi.log")
     }
@@ -192,6 +218,8 @@ impl Drop for Sidecar {
     fn drop(&mut self) {
         // A test that failed already has its own message.
         let _ = self.kill();
+        drop(self.warden.stdin.take());
+        let _ = self.warden.wait();
     }
 }
 

@@ -40,7 +40,7 @@ pub(crate) async fn introspect(door: &Door, token: &str) -> Result<Heard> {
 }
 
 /// Asks for the last word on a login as Dovecot does.
-pub(crate) async fn allow(door: &Door, question: &Value) -> Result<Heard> {
+pub(crate) async fn last_word(door: &Door, question: &Value) -> Result<Heard> {
     post(door.port, "/policy?command=allow", &authorization("policy", &door.secret), &question.to_string()).await
 }
 

@@ -61,9 +61,9 @@ async fn a_token_that_its_issuer_calls_inactive_is_refused(version: Version) -> 
     let (stage, server) = shared(version);
     let token = stage.psc.token(&doctor_one()).mint();
     stage.psc.say(&token, Said::Inactive);
-    let asked = stage.psc.calls(Endpoint::Introspection);
+    let asked = stage.psc.calls(Endpoint::Introspect);
     logins::refuses(server, UN, &token, Refusal::Denied).await?;
-    ensure!(stage.psc.calls(Endpoint::Introspection) > asked, "nobody was asked");
+    ensure!(stage.psc.calls(Endpoint::Introspect) > asked, "nobody was asked");
     let token = stage.psc.token(&doctor_one()).mint();
     stage.psc.say(&token, Said::Answer(json!({"active": true, "sub": "f:another:899700000022"})));
     logins::refuses(server, UN, &token, Refusal::Denied).await
