@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::append;
 use super::entry::Entry;
@@ -13,6 +14,10 @@ use crate::pseudonym::Pseudonyms;
 
 /// Records that may wait: some seconds of a full sidecar, about 4 MiB.
 const QUEUE: usize = 8192;
+
+/// Pause between two batches. Waking the thread costs the login that does it some microseconds: a busy sidecar does so
+/// 200 times a second at most, and a record reaches the file that much later.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// The writing thread's other end. Dropping it waits until everything accepted is written.
 pub(super) struct Writer {
@@ -83,6 +88,8 @@ impl Trail {
             if let Err(error) = self.output.flush() {
                 self.lose(unflushed, &error);
             }
+            #[expect(clippy::disallowed_methods, reason = "this thread has nothing else to do")]
+            std::thread::sleep(PAUSE);
         }
     }
 
