@@ -131,6 +131,16 @@ pub fn listed<'d>(
     directory.of_person(identity).filter(|mailbox| domains.iter().any(|domain| domain == mailbox.address.domain()))
 }
 
+/// Whether a token can open this mailbox at all: PER with its one person, ORG, and never APP.
+#[must_use]
+pub fn opens_by_token(mailbox: &Mailbox) -> bool {
+    match mailbox.kind {
+        MailboxKind::Per => mailbox.persons.len() == 1,
+        MailboxKind::Org => true,
+        MailboxKind::App => false,
+    }
+}
+
 /// Rail 4: what is left of the grant. A mailbox of kind APP is never opened by a token, a PER mailbox never by one of
 /// several persons, whatever the policy says.
 ///
@@ -138,11 +148,7 @@ pub fn listed<'d>(
 /// [`DenyReason::RailMailbox`] when nothing is left, or when mailboxes were asked for and are not what is left.
 pub fn mailboxes(grant: &Grant, ground: &Ground<'_>) -> Result<Vec<MailboxAddress>, DenyReason> {
     let mut left: Vec<MailboxAddress> = listed(ground.directory, &grant.identity, ground.domains)
-        .filter(|mailbox| match mailbox.kind {
-            MailboxKind::Per => mailbox.persons.len() == 1,
-            MailboxKind::Org => true,
-            MailboxKind::App => false,
-        })
+        .filter(|mailbox| opens_by_token(mailbox))
         .filter(|mailbox| grant.mailboxes.iter().any(|granted| granted == mailbox.address.as_str()))
         .map(|mailbox| mailbox.address.clone())
         .collect();

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use super::{DecisionId, Gate, Issuer};
 use crate::clock::UnixSeconds;
-use crate::evidence::directory::{IdNat, Mailbox, MailboxAddress, MailboxKind, Snapshot};
+use crate::evidence::directory::{IdNat, MailboxAddress, Snapshot};
 use crate::policy::wit::submission as wit;
 use crate::rails;
 use crate::reason::{SubmissionReason, UnavailableReason};
@@ -134,15 +134,10 @@ struct Own<'d> {
 
 /// What a token of this person opens now: as at the login, so that a directory that changed meanwhile counts.
 fn own<'d>(directory: &'d Snapshot, identity: &'d IdNat, issuer: &'d Issuer) -> Vec<Own<'d>> {
-    let opens = |mailbox: &&Mailbox| match mailbox.kind {
-        MailboxKind::Per => mailbox.persons.len() == 1,
-        MailboxKind::Org => true,
-        MailboxKind::App => false,
-    };
     let domains = &issuer.mailbox_domains;
     let inside = |alias: &&MailboxAddress| domains.iter().any(|domain| domain == alias.domain());
     rails::listed(directory, identity.as_str(), domains)
-        .filter(opens)
+        .filter(|mailbox| rails::opens_by_token(mailbox))
         .map(|mailbox| Own { address: &mailbox.address, aliases: mailbox.aliases.iter().filter(inside).collect() })
         .collect()
 }
