@@ -2,21 +2,26 @@
 CARGO ?= cargo
 COMPONENT = --target wasm32-unknown-unknown --profile component
 
+# Dovecot and chroot(8) want root: programs are built by whoever calls, and run through sudo by anybody but root.
+ifneq ($(shell id -u),0)
+RUN = --config 'target."cfg(unix)".runner="sudo -E"'
+endif
+
 .PHONY: demo test bench lint prepare
 
 demo: prepare
 	$(CARGO) build --locked -p octroi -p octroi-psc -p octroi-tests
-	$(CARGO) run --locked --quiet -p octroi-tests --bin octroi-demo
+	$(CARGO) $(RUN) run --locked --quiet -p octroi-tests --bin octroi-demo
 
 # The tests run the sidecar as a program, which "cargo test" does not build for another package.
 test: prepare
 	$(CARGO) build --locked -p octroi
-	$(CARGO) test --locked
+	$(CARGO) $(RUN) test --locked
 
 # The benchmarks build the sidecar that they measure by themselves.
 bench:
 	@sh tests/prepare.sh bench
-	$(CARGO) bench --locked -p octroi-tests --bench bench
+	$(CARGO) $(RUN) bench --locked -p octroi-tests --bench bench
 
 lint:
 	$(CARGO) fmt --check

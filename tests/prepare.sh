@@ -9,7 +9,7 @@ as_root() {
     if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
 }
 
-wanted='debootstrap curl python3 isync dovecot-imapd ca-certificates'
+wanted='debootstrap procps curl python3 isync libsasl2-modules-kdexoauth2 dovecot-imapd ca-certificates'
 [ "${1:-}" != bench ] || wanted="$wanted haproxy postfwd"
 missing=
 for package in $wanted; do
