@@ -19,11 +19,13 @@ use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::doors::handles::Handles;
 use crate::evidence::directory::{Directory, Snapshot};
+use crate::evidence::signatures::Signatures;
 use crate::gate::{Gate, Parts};
 use crate::policy::{EMBEDDED, Engine, Limits, Release};
 use crate::pseudonym::Pseudonyms;
 use crate::rails::Rails;
 use crate::store::{Sqlite, Store};
+use crate::throttle::Throttle;
 
 /// Most handles at one moment. At a login a millisecond and a life of 30 s, twice what is ever open.
 const HANDLES: usize = 65_536;
@@ -71,6 +73,8 @@ impl Ground {
             issuers,
             directory: directory.clone(),
             rails: Rails { leeway: config.rails.leeway_seconds, session_max: config.rails.session_max_seconds },
+            signatures: Signatures::new(config.server.remembered_signatures),
+            throttle: Throttle::new(&config.throttle),
             audit: audit.clone(),
             clock: clock.clone(),
             max_in_flight: config.server.max_in_flight,

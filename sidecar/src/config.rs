@@ -12,6 +12,7 @@ mod postfix;
 mod problem;
 mod reader;
 mod sections;
+mod throttle;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ pub use self::policy::policy_settings;
 pub use self::problem::{Problem, Problems};
 use crate::evidence::directory::MailboxAddress;
 use crate::secret::Secret;
+use crate::throttle::Allowance;
 
 /// Where the configuration is looked for when no path is given.
 pub const DEFAULT_PATH: &str = "/etc/octroi/octroi.toml";
@@ -42,6 +44,8 @@ pub struct Config {
     pub issuers: Vec<Issuer>,
     /// `[rails]`: limits that no policy can widen.
     pub rails: Rails,
+    /// `[throttle]`: what one client address may make the sidecar do for nothing.
+    pub throttle: Allowance,
     /// `[policy]`: which component decides, and its settings.
     pub policy: Policy,
     /// `[audit]`: where decisions are recorded.
@@ -95,6 +99,9 @@ pub struct Server {
     pub admin_uids: Vec<u32>,
     /// `max_in_flight`: logins judged at one moment; more are answered `unavailable`. Default 256, 1 to 65 536.
     pub max_in_flight: usize,
+    /// `remembered_signatures`: signatures that held, remembered for three minutes, so that the connections of one mail
+    /// client cost one verification. Default 16 384, 0 (each is verified each time) to 1 048 576.
+    pub remembered_signatures: usize,
 }
 
 /// `[dovecot]`

@@ -4,6 +4,7 @@
 //! awaited is awaited without an instance: see [`Step`].
 
 mod attempt;
+mod proof;
 mod submission;
 mod terms;
 
@@ -14,18 +15,20 @@ use tokio::sync::Semaphore;
 
 pub use attempt::{Attempt, Credentials, Decision, DecisionId, Door, Outcome, Protocol};
 pub use submission::{Encryption, Login, Stage, Submission, SubmissionOutcome};
-use terms::{algorithm, ask, deny, found, listed, presented, raw, word};
+use terms::{algorithm, ask, deny, listed, presented, raw};
 
 use crate::audit::{Audit, Judgement};
 use crate::clock::{Clock, UnixSeconds};
 use crate::evidence::directory::Directory;
-use crate::evidence::introspection::{Introspection, Question};
-use crate::evidence::keys::{AfterBadSignature, Keys, Lookup, VerifyingKey};
+use crate::evidence::introspection::Introspection;
+use crate::evidence::keys::{Keys, Lookup, VerifyingKey};
+use crate::evidence::signatures::{Signatures, SignaturesStatus};
 use crate::evidence::token::{Presented, Proven, Unproven};
 use crate::policy::wit::login::{self, Evidence, Inquiry, Introspect, Verdict};
 use crate::policy::{Instance, Release};
 use crate::rails::{self, Ground, Rails};
 use crate::reason::{DenyReason, UnavailableReason};
+use crate::throttle::{Throttle, Work};
 
 /// One issuer of tokens and what belongs to it alone.
 pub struct Issuer {
@@ -49,6 +52,10 @@ pub struct Parts {
     pub directory: Directory,
     /// Numbers of the rails.
     pub rails: Rails,
+    /// Signatures that held a moment ago.
+    pub signatures: Signatures,
+    /// Limits of the work that one client address can cause for nothing.
+    pub throttle: Throttle,
     /// Where decisions are recorded.
     pub audit: Audit,
     /// The clock.
@@ -63,6 +70,8 @@ pub struct Gate {
     issuers: Vec<Issuer>,
     directory: Directory,
     rails: Rails,
+    signatures: Signatures,
+    throttle: Throttle,
     audit: Audit,
     clock: Clock,
     in_flight: Semaphore,
@@ -80,6 +89,8 @@ enum Step {
 enum Missing {
     /// A key that fits.
     Key,
+    /// A turn: the client's address wasted its share, and the signature is not known to hold under this key.
+    Turn(Arc<VerifyingKey>),
     /// A newer key of the same name: this one does not verify the signature.
     NewerKey(Arc<VerifyingKey>),
     /// The issuer's word on the token, whose signature holds.
@@ -95,6 +106,8 @@ impl Gate {
             issuers: parts.issuers,
             directory: parts.directory,
             rails: parts.rails,
+            signatures: parts.signatures,
+            throttle: parts.throttle,
             audit: parts.audit,
             clock: parts.clock,
             in_flight: Semaphore::new(parts.max_in_flight),
@@ -111,6 +124,18 @@ impl Gate {
     #[must_use]
     pub fn issuers(&self) -> &[Issuer] {
         &self.issuers
+    }
+
+    /// The signatures held, for the operator's view.
+    #[must_use]
+    pub fn signatures(&self) -> SignaturesStatus {
+        self.signatures.status()
+    }
+
+    /// The limits of work, for the operator's view.
+    #[must_use]
+    pub const fn throttle(&self) -> &Throttle {
+        &self.throttle
     }
 
     /// Judges one attempt and records the decision.
@@ -184,6 +209,11 @@ impl Gate {
             Lookup::Unfit => return Step::Done(DenyReason::KeyUnfit.into()),
             Lookup::Unknown | Lookup::Unavailable => return Step::Wait(Box::new(inquiry), Missing::Key),
         };
+        if !self.throttle.slowed_for(Work::Signature, attempt.client).is_zero()
+            && !self.signatures.knows(presented.token(), &key)
+        {
+            return Step::Wait(Box::new(inquiry), Missing::Turn(key));
+        }
         match self.proven(&presented, &key, &inquiry, facts) {
             Err(Outcome::Deny(DenyReason::SignatureInvalid)) => Step::Wait(Box::new(inquiry), Missing::NewerKey(key)),
             Err(outcome) => Step::Done(outcome),
@@ -195,45 +225,6 @@ impl Gate {
         }
     }
 
-    /// Proves what was not at hand, with deadlines and without an instance.
-    async fn prove(
-        &self,
-        attempt: &Attempt,
-        inquiry: &Inquiry,
-        missing: Missing,
-        raw: &[u8],
-        facts: &mut Facts,
-    ) -> Result<(Proven, login::Introspection), Outcome> {
-        let issuer = self.issuer(&inquiry.issuer).ok_or(DenyReason::RailIssuer)?;
-        let presented = presented(attempt, inquiry, raw).ok_or(DenyReason::RailToken)?;
-        let proven = match missing {
-            Missing::Word(proven) => *proven,
-            Missing::Key => {
-                let key = found(issuer.keys.find(inquiry.key_id.as_deref(), algorithm(inquiry.algorithm)).await)?;
-                self.proven(&presented, &key, inquiry, facts)?
-            }
-            Missing::NewerKey(key) => match issuer.keys.refresh_after_bad_signature(&key).await {
-                AfterBadSignature::NewKey(key) => self.proven(&presented, &key, inquiry, facts)?,
-                AfterBadSignature::Confirmed | AfterBadSignature::Unchecked => {
-                    return Err(DenyReason::SignatureInvalid.into());
-                }
-            },
-        };
-        let word = match (inquiry.introspect, &issuer.introspection) {
-            (Introspect::Never, _) => login::Introspection::NotAsked,
-            (Introspect::Prefer | Introspect::Must, None) => login::Introspection::Unavailable,
-            (Introspect::Prefer | Introspect::Must, Some(introspection)) => {
-                let question = Question {
-                    token: presented.token(),
-                    expires_at: proven.expires_at,
-                    authorized_party: proven.authorized_party.as_deref(),
-                };
-                word(introspection.ask(question).await)
-            }
-        };
-        Ok((proven, word))
-    }
-
     /// Verifies the signature and holds the payload against the first rails, before anybody is asked about it.
     fn proven(
         &self,
@@ -243,7 +234,7 @@ impl Gate {
         facts: &mut Facts,
     ) -> Result<Proven, Outcome> {
         facts.key_id.clone_from(&key.kid);
-        let proven = presented.verify(key).map_err(|unproven| match unproven {
+        let proven = presented.verify(key, &self.signatures).map_err(|unproven| match unproven {
             Unproven::Signature => DenyReason::SignatureInvalid,
             Unproven::Payload => DenyReason::TokenMalformed,
         })?;

@@ -5,6 +5,7 @@
 //! share is made to wait a little before its next check, not turned away. An outage is nobody's fault and never
 //! charged. There is no count per mailbox: a lockout would be a weapon against a named doctor.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
@@ -44,12 +45,12 @@ impl Work {
         }
     }
 
-    /// What an address may waste. A mail client that tries an expired session again, or a typing error, is far below.
-    const fn quota(self) -> Quota {
+    /// What an origin that was quiet for a while may waste at once.
+    const fn burst(self) -> NonZeroU32 {
         match self {
-            Self::Signature => Quota::per_second(TEN).allow_burst(FIFTY),
-            Self::Introspection => Quota::per_second(ONE).allow_burst(TWENTY),
-            Self::KeyFetch => Quota::per_minute(ONE).allow_burst(FIVE),
+            Self::Signature => FIFTY,
+            Self::Introspection => TWENTY,
+            Self::KeyFetch => FIVE,
         }
     }
 }
@@ -84,6 +85,42 @@ impl fmt::Debug for Origin {
     }
 }
 
+/// What one origin may waste before it is slowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    /// Signatures that do not hold, a minute, after a burst of 50. `None`: no limit.
+    pub bad_signatures: Option<NonZeroU32>,
+    /// Tokens that their issuer calls not active, a minute, after a burst of 20. `None`: no limit.
+    pub inactive_tokens: Option<NonZeroU32>,
+    /// Keys that a fetch has shown not to exist, a minute, after a burst of 5. `None`: no limit.
+    pub unknown_keys: Option<NonZeroU32>,
+    /// Addresses that stand for many people (a webmail, a proxy): never charged, never slowed.
+    pub exempt: Vec<IpAddr>,
+}
+
+impl Default for Allowance {
+    /// A mail client that tries an expired session again, or a typing error, is far below.
+    fn default() -> Self {
+        Self {
+            bad_signatures: NonZeroU32::new(600),
+            inactive_tokens: NonZeroU32::new(60),
+            unknown_keys: Some(NonZeroU32::MIN),
+            exempt: Vec::new(),
+        }
+    }
+}
+
+impl Allowance {
+    fn quota(&self, work: Work) -> Option<Quota> {
+        let per_minute = match work {
+            Work::Signature => self.bad_signatures,
+            Work::Introspection => self.inactive_tokens,
+            Work::KeyFetch => self.unknown_keys,
+        };
+        per_minute.map(|per_minute| Quota::per_minute(per_minute).allow_burst(work.burst()))
+    }
+}
+
 /// What an operator sees of one origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Throttled {
@@ -103,6 +140,8 @@ pub struct Throttle(Arc<Inner>);
 
 struct Inner {
     clock: Ticks,
+    quotas: [Option<Quota>; Work::ALL.len()],
+    exempt: HashSet<Origin>,
     origins: Cache<Origin, Arc<Charges>>,
     waiting: Semaphore,
 }
@@ -112,7 +151,8 @@ type Limiter = RateLimiter<NotKeyed, InMemoryState, Ticks, NoOpMiddleware<Durati
 struct Charges([Charge; Work::ALL.len()]);
 
 struct Charge {
-    limiter: Limiter,
+    /// None where nothing is limited: counted all the same.
+    limiter: Option<Limiter>,
     charged: AtomicU64,
     /// Milliseconds on [`Ticks`] until which the origin is slowed.
     slowed_until: AtomicU64,
@@ -133,9 +173,14 @@ const LISTED: usize = 1000;
 impl Throttle {
     /// Nobody is slowed yet.
     #[must_use]
-    pub fn new() -> Self {
-        let origins = Cache::builder().max_capacity(ORIGINS).time_to_idle(IDLE).build();
-        Self(Arc::new(Inner { clock: Ticks(Instant::now()), origins, waiting: Semaphore::new(WAITING) }))
+    pub fn new(allowance: &Allowance) -> Self {
+        Self(Arc::new(Inner {
+            clock: Ticks(Instant::now()),
+            quotas: Work::ALL.map(|work| allowance.quota(work)),
+            exempt: allowance.exempt.iter().copied().map(Origin::of).collect(),
+            origins: Cache::builder().max_capacity(ORIGINS).time_to_idle(IDLE).build(),
+            waiting: Semaphore::new(WAITING),
+        }))
     }
 
     /// Waits, at most half a second, where the origin is over its share. A client whose address is not known is never
@@ -154,7 +199,7 @@ impl Throttle {
     /// behalf and answer that the key is not available.
     #[must_use]
     pub fn slowed_for(&self, work: Work, client: Option<IpAddr>) -> Duration {
-        let Some(charges) = client.and_then(|client| self.0.origins.get(&Origin::of(client))) else {
+        let Some(charges) = self.0.origin(client).and_then(|origin| self.0.origins.get(&origin)) else {
             return Duration::ZERO;
         };
         charges.of(work).slowed_for(self.0.clock.now())
@@ -162,11 +207,11 @@ impl Throttle {
 
     /// Charges work that was for nothing. Never call it for a good token, nor for an outage.
     pub fn charge(&self, work: Work, client: Option<IpAddr>) {
-        let Some(client) = client else { return };
-        let charges = self.0.origins.get_with(Origin::of(client), || Arc::new(Charges::new(&self.0.clock)));
+        let Some(origin) = self.0.origin(client) else { return };
+        let charges = self.0.origins.get_with(origin, || Arc::new(Charges::new(&self.0)));
         let charge = charges.of(work);
         charge.charged.fetch_add(1, Ordering::Relaxed);
-        if let Err(over) = charge.limiter.check() {
+        if let Some(Err(over)) = charge.limiter.as_ref().map(RateLimiter::check) {
             let now = self.0.clock.now();
             let until = now.saturating_add(over.wait_time_from(now));
             let until = u64::try_from(until.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
@@ -210,14 +255,21 @@ impl Throttle {
 
 impl Default for Throttle {
     fn default() -> Self {
-        Self::new()
+        Self::new(&Allowance::default())
+    }
+}
+
+impl Inner {
+    /// Whose work it is; nobody's where the address is not known or exempt.
+    fn origin(&self, client: Option<IpAddr>) -> Option<Origin> {
+        client.map(Origin::of).filter(|origin| !self.exempt.contains(origin))
     }
 }
 
 impl Charges {
-    fn new(clock: &Ticks) -> Self {
-        Self(Work::ALL.map(|work| Charge {
-            limiter: RateLimiter::direct_with_clock(work.quota(), clock.clone()),
+    fn new(inner: &Inner) -> Self {
+        Self(inner.quotas.map(|quota| Charge {
+            limiter: quota.map(|quota| RateLimiter::direct_with_clock(quota, inner.clock.clone())),
             charged: AtomicU64::new(0),
             slowed_until: AtomicU64::new(0),
         }))
@@ -253,114 +305,8 @@ impl Clock for Ticks {
 
 const ONE: NonZeroU32 = NonZeroU32::MIN;
 const FIVE: NonZeroU32 = ONE.saturating_add(4);
-const TEN: NonZeroU32 = ONE.saturating_add(9);
 const TWENTY: NonZeroU32 = ONE.saturating_add(19);
 const FIFTY: NonZeroU32 = ONE.saturating_add(49);
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use tokio::time::advance;
-
-    fn address(text: &str) -> Option<IpAddr> {
-        Some(text.parse().unwrap())
-    }
-
-    fn charged(throttle: &Throttle, work: Work, client: Option<IpAddr>, times: u32) {
-        for _ in 0..times {
-            throttle.charge(work, client);
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_origin_within_its_share_never_waits() {
-        let (throttle, client) = (Throttle::new(), address("192.0.2.1"));
-        charged(&throttle, Work::Signature, client, 50);
-        let before = Instant::now();
-        throttle.pace(Work::Signature, client).await;
-        assert_eq!(before.elapsed(), Duration::ZERO);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_origin_over_its_share_waits_a_little_and_is_let_through() {
-        let (throttle, client) = (Throttle::new(), address("192.0.2.1"));
-        charged(&throttle, Work::Signature, client, 51);
-        let before = Instant::now();
-        throttle.pace(Work::Signature, client).await;
-        assert!((Duration::from_millis(50)..=WAIT_MAX).contains(&before.elapsed()), "{:?}", before.elapsed());
-        charged(&throttle, Work::KeyFetch, client, 6);
-        let before = Instant::now();
-        throttle.pace(Work::KeyFetch, client).await;
-        assert_eq!(before.elapsed().as_millis().clamp(500, 502), before.elapsed().as_millis());
-        // Its other work, and others, are not touched.
-        assert!(throttle.slowed_for(Work::Introspection, client).is_zero());
-        assert!(throttle.slowed_for(Work::KeyFetch, address("192.0.2.2")).is_zero());
-        advance(Duration::from_secs(61)).await;
-        assert!(throttle.slowed_for(Work::KeyFetch, client).is_zero());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_unknown_address_is_never_slowed() {
-        let throttle = Throttle::new();
-        charged(&throttle, Work::Signature, None, 10_000);
-        assert!(throttle.slowed_for(Work::Signature, None).is_zero());
-        assert!(throttle.list().is_empty());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn only_so_many_wait_at_once() {
-        let (throttle, client) = (Throttle::new(), address("192.0.2.1"));
-        charged(&throttle, Work::KeyFetch, client, 6);
-        let waiting: Vec<_> = (0..WAITING)
-            .map(|_| {
-                let throttle = throttle.clone();
-                tokio::spawn(async move { throttle.pace(Work::KeyFetch, client).await })
-            })
-            .collect();
-        tokio::task::yield_now().await;
-        let before = Instant::now();
-        throttle.pace(Work::KeyFetch, client).await;
-        assert_eq!(before.elapsed(), Duration::ZERO);
-        for one in waiting {
-            one.await.unwrap();
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_site_is_one_origin_however_many_addresses_it_has() {
-        let throttle = Throttle::new();
-        for n in 0..60_u16 {
-            throttle.charge(Work::Signature, address(&format!("2001:db8:1:2:{n:x}::1")));
-        }
-        assert!(!throttle.slowed_for(Work::Signature, address("2001:db8:1:2::ffff")).is_zero());
-        assert!(throttle.slowed_for(Work::Signature, address("2001:db8:1:3::1")).is_zero());
-        assert_eq!(Origin::of("::ffff:192.0.2.1".parse().unwrap()).to_string(), "192.0.2.1");
-        assert_eq!(Origin::of("2001:db8:1:2:3::1".parse().unwrap()).to_string(), "2001:db8:1:2::/64");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_operator_can_list_and_clear() {
-        let (throttle, one, other) = (Throttle::new(), address("192.0.2.1"), address("192.0.2.2"));
-        charged(&throttle, Work::Signature, one, 70);
-        charged(&throttle, Work::Introspection, other, 3);
-        let list = throttle.list();
-        assert_eq!(list.len(), 2);
-        assert_eq!((list[0].origin, list[0].work, list[0].charged), (Origin::of(one.unwrap()), Work::Signature, 70));
-        assert!(!list[0].slowed_for.is_zero() && list[1].slowed_for.is_zero());
-        assert_eq!((throttle.clear(one), throttle.clear(one)), (1, 0));
-        assert!(throttle.slowed_for(Work::Signature, one).is_zero());
-        assert_eq!(throttle.clear(None), 1);
-        assert!(throttle.list().is_empty());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_million_addresses_take_a_bounded_room() {
-        let throttle = Throttle::new();
-        for n in 0..100_000_u32 {
-            throttle.charge(Work::Signature, Some(IpAddr::from(n.to_be_bytes())));
-        }
-        throttle.0.origins.run_pending_tasks();
-        assert!(throttle.0.origins.entry_count() <= ORIGINS);
-        assert!(throttle.list().len() <= LISTED);
-    }
-}
+mod tests;

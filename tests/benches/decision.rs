@@ -6,6 +6,7 @@
 mod hosted;
 mod native;
 mod parts;
+mod seen;
 
 use std::future::Future as _;
 use std::pin::pin;
@@ -35,7 +36,19 @@ const REUSED: &str = "decision-reused-instance";
 const THREADS: [&str; 2] = ["decision-1-thread", "decision-2-threads"];
 
 /// The ids of this module.
-pub(crate) const IDS: &[&str] = &[VS_NATIVE, NATIVE, VERIFICATION, ONE, TWO, REUSED, THREADS[0], THREADS[1]];
+pub(crate) const IDS: &[&str] = &[
+    VS_NATIVE,
+    NATIVE,
+    VERIFICATION,
+    ONE,
+    TWO,
+    REUSED,
+    THREADS[0],
+    THREADS[1],
+    seen::IDS[0],
+    seen::IDS[1],
+    seen::IDS[2],
+];
 
 /// Decisions a round and contender.
 const BATCH: usize = 1000;
@@ -95,6 +108,7 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
         Figure::versus(REUSED, UNIT, &reused, against, None)?,
     ];
     figures.extend(threads(bench, parts.gate(), &tokens)?);
+    figures.extend(seen::run(bench, &parts, &tokens)?);
     Ok(figures)
 }
 

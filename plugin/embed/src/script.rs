@@ -25,6 +25,7 @@ pub const GUESTS: &[&str] = &[
     "old_session",
     "other_bytes",
     "recurse",
+    "refuse",
     "spin_configure",
     "spin_decide",
     "spin_open",

@@ -109,6 +109,7 @@ impl Running {
             directory: ground.directory.clone(),
             store: Arc::clone(&ground.store),
             probes,
+            throttle: ground.gate.throttle().clone(),
             overview: Overview {
                 gate: Arc::clone(&ground.gate),
                 introspection: config.issuers.iter().map(|i| (i.issuer.clone(), i.introspection)).collect(),

@@ -9,6 +9,7 @@ mod mailbox;
 mod serve;
 mod status;
 mod table;
+mod throttle;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -42,6 +43,13 @@ enum Command {
         #[command(subcommand)]
         command: mailbox::Command,
     },
+    /// The client addresses that are slowed because they caused work for nothing, in the running sidecar.
+    Throttle {
+        #[command(flatten)]
+        admin: admin::Socket,
+        #[command(subcommand)]
+        command: throttle::Command,
+    },
     /// The state of the running sidecar.
     Status {
         #[command(flatten)]
@@ -72,6 +80,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Check(options) => check::run(&cli.config, &options, &mut output),
         Command::Mailbox { admin, command } => {
             mailbox::run(&admin.find(&cli.config)?, command, &mut output).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Throttle { admin, command } => {
+            throttle::run(&admin.find(&cli.config)?, command, &mut output).map(|()| ExitCode::SUCCESS)
         }
         Command::Status { admin } => status::run(&admin.find(&cli.config)?, &mut output).map(|()| ExitCode::SUCCESS),
     }

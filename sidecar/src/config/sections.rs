@@ -11,7 +11,7 @@ use super::files::Base;
 use super::problem::Problem;
 use super::reader::{At, Report, Section};
 use super::{Audit, Check, Config, Dovecot, DovecotServer, DovecotVersion, Issuer, Policy, Rails, Server, Tls};
-use super::{domain, issuer, policy, postfix};
+use super::{domain, issuer, policy, postfix, throttle};
 use crate::evidence::directory::MailboxAddress;
 
 /// Most issuers: a bound for the tables that are kept per issuer.
@@ -60,10 +60,11 @@ pub(super) fn read(report: &Report<'_>, document: &DeTable<'_>, path: &Path) -> 
     let postfix = root.optional_section("postfix").map(|section| postfix::postfix(section, &base));
     let issuers = issuers(&mut root, &base);
     let rails = rails(root.section("rails"));
+    let throttle = throttle::throttle(root.section("throttle"));
     let policy = policy_section(root.section("policy"), &base);
     let check = check(root.section("check"), &base);
     root.finish();
-    Some(Config { server, dovecot, postfix, issuers: issuers?, rails, policy, audit, check })
+    Some(Config { server, dovecot, postfix, issuers: issuers?, rails, throttle, policy, audit, check })
 }
 
 fn server(mut section: Section<'_, '_>, base: &Base<'_>) -> Server {
@@ -73,6 +74,7 @@ fn server(mut section: Section<'_, '_>, base: &Base<'_>) -> Server {
     let admin_socket = base.path(&mut section, "admin_socket", "/run/octroi/admin.sock");
     let admin_uids = uids(&mut section, "admin_uids");
     let max_in_flight = section.number("max_in_flight", 256, 1..=65_536);
+    let remembered_signatures = section.number("remembered_signatures", 16_384, 0..=1_048_576);
     if gate_socket.value == admin_socket.value {
         let expected = "expected a socket of its own: whoever asks for decisions must not change the directory";
         admin_socket.complain(section.report(), expected, "give admin_socket another path");
@@ -91,6 +93,7 @@ fn server(mut section: Section<'_, '_>, base: &Base<'_>) -> Server {
         admin_socket: admin_socket.value,
         admin_uids,
         max_in_flight: usize::try_from(max_in_flight).unwrap_or(usize::MAX),
+        remembered_signatures: usize::try_from(remembered_signatures).unwrap_or(usize::MAX),
     }
 }
 
@@ -104,7 +107,7 @@ fn uids(section: &mut Section<'_, '_>, key: &'static str) -> Vec<u32> {
 }
 
 /// Parses every member of a list and reports each that does not hold.
-fn each<T>(
+pub(super) fn each<T>(
     report: &Report<'_>,
     list: &At<Vec<At<&str>>>,
     remedy: &str,

@@ -53,7 +53,8 @@ fn the_minimal_configuration_has_the_documented_defaults() {
     assert_eq!(config.server.state_dir, Path::new("/var/lib/octroi"));
     assert_eq!(config.server.gate_socket, Path::new("/run/octroi/gate.sock"));
     assert_eq!((config.server.gate_uids, config.server.admin_uids), (vec![0], vec![0]));
-    assert_eq!(config.server.max_in_flight, 256);
+    assert_eq!((config.server.max_in_flight, config.server.remembered_signatures), (256, 16_384));
+    assert_eq!(config.throttle, Allowance::default());
     assert!(config.dovecot.is_none() && config.postfix.is_none());
     assert_eq!(config.rails, Rails { leeway_seconds: 5, session_max_seconds: 14_400 });
     assert_eq!(config.audit.file, Path::new("/var/lib/octroi/audit.jsonl"));
@@ -73,6 +74,24 @@ fn the_reference_holds_as_it_stands() {
     assert_eq!(dovecot.listen.to_string(), "127.0.0.1:9180");
     assert_eq!(config.check.dovecot[0].doveconf, ["doveconf", "-n"]);
     assert_eq!(config.check.dovecot[0].server_name, "127.0.0.1");
+}
+
+#[test]
+fn limits_of_work_are_rates_that_zero_lifts_and_addresses_that_are_exempt() {
+    let lines =
+        "bad_signatures_per_minute = 60\nunknown_keys_per_minute = 0\nexempt = [\"192.0.2.10\", \"2001:db8::1\"]\n";
+    let throttle = parse(&folder(), &format!("{MINIMAL}[throttle]\n{lines}")).unwrap().throttle;
+    assert_eq!(throttle.bad_signatures, std::num::NonZeroU32::new(60));
+    assert_eq!((throttle.unknown_keys, throttle.exempt.len()), (None, 2));
+    for (line, key) in [
+        ("bad_signatures_per_minute = 6000001", "throttle.bad_signatures_per_minute"),
+        ("inactive_tokens_per_minute = -1", "throttle.inactive_tokens_per_minute"),
+        ("exempt = [\"192.0.2.0/24\"]", "throttle.exempt[1]"),
+        ("exempted = []", "throttle.exempted"),
+    ] {
+        let found = problems(&format!("[throttle]\n{line}\n"));
+        assert_eq!(found.iter().map(|problem| problem.key.as_str()).collect::<Vec<_>>(), [key], "{line}");
+    }
 }
 
 #[test]
@@ -107,7 +126,8 @@ fn the_reference_holds_with_every_key_active() {
 fn the_reference_shows_the_true_defaults() {
     let folder = folder();
     let differs = ["#discovery_url", "#jwks_", "#ca_file", "#introspection_url", "#client_", "#component", "#canary"];
-    let differs = [&differs[..], &["#non_member", "#uncounted_users", "#algorithms", "#server_name"]].concat();
+    let differs =
+        [&differs[..], &["#non_member", "#uncounted_users", "#exempt", "#algorithms", "#server_name"]].concat();
     let with_defaults: Vec<&str> = REFERENCE
         .lines()
         .map(|line| match line.strip_prefix('#') {

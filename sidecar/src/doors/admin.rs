@@ -5,6 +5,7 @@
 
 mod import;
 mod overview;
+mod throttle;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use tonic_types::{ErrorDetails, PreconditionViolation, StatusExt as _};
 
 pub use self::import::Importer;
 pub use self::overview::{Counts, Overview};
+use self::throttle::ThrottleService;
 use super::grpc::{ERROR_DOMAIN, server};
 use super::probe::{ProbeError, Probes};
 use super::unix::UnixDoor;
@@ -22,7 +24,9 @@ use crate::proto;
 use crate::proto::mailboxes_server::{Mailboxes, MailboxesServer};
 use crate::proto::probe_server::{Probe, ProbeServer};
 use crate::proto::status_server::StatusServer;
+use crate::proto::throttle_server::ThrottleServer;
 use crate::store::{Page, Store, StoreError};
+use crate::throttle::Throttle;
 
 /// Largest request, bytes: a directory of half a million mailboxes.
 pub const MAX_REQUEST: usize = 64 * 1024 * 1024;
@@ -41,6 +45,8 @@ pub struct AdminDoor {
     pub store: Arc<dyn Store>,
     /// Probe tokens; `None` where no canary is configured.
     pub probes: Option<Arc<Probes>>,
+    /// Limits of the work that one client address can cause for nothing.
+    pub throttle: Throttle,
     /// The state of the sidecar.
     pub overview: Overview,
 }
@@ -56,6 +62,7 @@ impl AdminDoor {
             .await
             .add_service(MailboxesServer::new(mailboxes).max_decoding_message_size(MAX_REQUEST))
             .add_service(ProbeServer::new(ProbeService(self.probes)))
+            .add_service(ThrottleServer::new(ThrottleService(self.throttle)))
             .add_service(StatusServer::new(self.overview));
         router.serve_with_incoming_shutdown(door.incoming(), end).await
     }

@@ -190,9 +190,7 @@ impl Keys {
         let first = inner.lookup(kid, algorithm);
         match &first {
             Lookup::Found(_) | Lookup::Unfit => return first,
-            // No key with such a name is ever taken into a set.
-            Lookup::Unknown if kid.is_some_and(|kid| !jwk::is_printable(kid)) => return first,
-            Lookup::Unknown if inner.absent().holds(&Mark::of(kid, algorithm)) => return first,
+            Lookup::Unknown if self.knows_absent(kid, algorithm) => return first,
             Lookup::Unknown | Lookup::Unavailable => {}
         }
         let (begun, done) = inner.fetches.demand();
@@ -205,6 +203,13 @@ impl Keys {
             Lookup::Unknown => Lookup::Unavailable,
             other => other,
         }
+    }
+
+    /// Whether there is no such key, as far as can be said without asking: a fetch has shown it absent a moment ago, or
+    /// no key with such a name is ever taken into a set.
+    #[must_use]
+    pub fn knows_absent(&self, kid: Option<&str>, algorithm: Algorithm) -> bool {
+        kid.is_some_and(|kid| !jwk::is_printable(kid)) || self.0.inner.absent().holds(&Mark::of(kid, algorithm))
     }
 
     /// What to do about a signature that did not hold under `key`: the issuer may have new material under the same

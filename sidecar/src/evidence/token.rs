@@ -8,6 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 
 use super::keys::VerifyingKey;
+use super::signatures::Signatures;
 use crate::clock::UnixSeconds;
 use crate::policy::wit::login::Span;
 
@@ -61,13 +62,13 @@ impl<'a> Presented<'a> {
         self.token
     }
 
-    /// Verifies the signature with what the key says, and reads the payload once it holds.
+    /// Verifies the signature with what the key says, where it is not known to hold, and reads the payload then.
     ///
     /// # Errors
     /// [`Unproven`].
-    pub fn verify(&self, key: &VerifyingKey) -> Result<Proven, Unproven> {
-        let signature = URL_SAFE_NO_PAD.decode(self.signature).map_err(|_| Unproven::Signature)?;
-        if !key.holds(self.signed, &signature) {
+    pub fn verify(&self, key: &VerifyingKey, known: &Signatures) -> Result<Proven, Unproven> {
+        let verify = || URL_SAFE_NO_PAD.decode(self.signature).is_ok_and(|bytes| key.holds(self.signed, &bytes));
+        if !known.holds(self.token, key, verify) {
             return Err(Unproven::Signature);
         }
         Proven::read(self.payload).ok_or(Unproven::Payload)

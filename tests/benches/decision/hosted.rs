@@ -46,7 +46,7 @@ impl<'r> Hosted<'r> {
     }
 }
 
-fn attempt(token: &[u8]) -> Attempt {
+pub(super) fn attempt(token: &[u8]) -> Attempt {
     let credentials = login::Credentials::Bearer(token.to_vec());
     Attempt { credentials, mailbox: None, protocol: login::Protocol::Imap }
 }

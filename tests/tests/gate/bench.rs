@@ -1,6 +1,7 @@
 //! A gate with the stand-in provider's keys, its people's mailboxes and a chosen policy.
 
 use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,12 +10,14 @@ use octroi::clock::{Clock, UnixSeconds};
 use octroi::evidence::directory::{Directory, IdNat, Mailbox, MailboxAddress, MailboxKind, Person, Snapshot};
 use octroi::evidence::introspection::{ClientAuthentication, Endpoint, Introspection, IntrospectionSettings};
 use octroi::evidence::keys::{KeySettings, KeySource, Keys};
+use octroi::evidence::signatures::Signatures;
 use octroi::gate::{Attempt, Credentials, Decision, Door, Gate, Issuer, Outcome, Parts, Protocol};
 use octroi::http::{HttpClient, HttpSettings};
-use octroi::policy::{Engine, Limits, Release};
+use octroi::policy::{EMBEDDED, Engine, Limits, Release};
 use octroi::pseudonym::Pseudonyms;
 use octroi::rails::Rails;
 use octroi::secret::{Secret, Token};
+use octroi::throttle::{Allowance, Throttle};
 use octroi_psc::{Endpoint as PscEndpoint, Psc};
 
 pub(crate) const UN: &str = "docteur.un@bal.example.test";
@@ -23,6 +26,26 @@ pub(crate) const SECRETARIAT: &str = "secretariat@bal.example.test";
 
 /// A second issuer that the policy knows, whose keys are not the stand-in's.
 pub(crate) const OTHER_ISSUER: &str = "https://other.example.test/realm";
+
+/// What a bench is made with.
+pub(crate) struct Setup {
+    pub(crate) wasm: &'static [u8],
+    /// `off`, `preferred`, `required`.
+    pub(crate) mode: &'static str,
+    pub(crate) allowance: Allowance,
+    /// How long mode `preferred` may do without answers.
+    pub(crate) max_degraded: Duration,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let (wasm, allowance) = (EMBEDDED, Allowance::default());
+        Self { wasm, mode: "off", allowance, max_degraded: Duration::from_secs(4 * 3600) }
+    }
+}
+
+/// The address from which attempts come that say nothing else.
+pub(crate) const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// The stand-in, and a gate that believes it.
 pub(crate) struct Bench {
@@ -34,7 +57,13 @@ pub(crate) struct Bench {
 
 impl Bench {
     /// With this policy and this introspection mode (`off`, `preferred`, `required`).
-    pub(crate) async fn new(wasm: &[u8], mode: &str) -> Self {
+    pub(crate) async fn new(wasm: &'static [u8], mode: &'static str) -> Self {
+        Self::with(Setup { wasm, mode, ..Setup::default() }).await
+    }
+
+    /// The same with more of it settled.
+    pub(crate) async fn with(setup: Setup) -> Self {
+        let Setup { wasm, mode, allowance, max_degraded } = setup;
         let psc = Psc::start().await.unwrap();
         let other = Psc::start().await.unwrap();
         let http = HttpClient::new(&HttpSettings::default()).unwrap();
@@ -48,11 +77,14 @@ impl Bench {
         let gate = Gate::new(Parts {
             release,
             issuers: vec![
-                issuer(psc.issuer(), &psc, &http, (mode != "off").then(|| introspection(&psc, &http))).await,
+                issuer(psc.issuer(), &psc, &http, (mode != "off").then(|| introspection(&psc, &http, max_degraded)))
+                    .await,
                 issuer(OTHER_ISSUER, &other, &http, None).await,
             ],
             directory: directory(),
             rails: Rails { leeway: 5, session_max: 4 * 3600 },
+            signatures: Signatures::new(1000),
+            throttle: Throttle::new(&allowance),
             audit: Audit::to(trail.clone(), Pseudonyms::from_key(b"tests")).unwrap(),
             clock: clock.clone(),
             max_in_flight: 64,
@@ -62,17 +94,22 @@ impl Bench {
 
     /// Shows a bare token, as Dovecot does.
     pub(crate) async fn bearer(&self, token: &str, mailbox: Option<&str>) -> Decision {
-        self.attempt(Credentials::Bearer(Token::new(token)), mailbox).await
+        self.attempt(Credentials::Bearer(Token::new(token)), mailbox, CLIENT).await
+    }
+
+    /// Shows a bare token from an address.
+    pub(crate) async fn bearer_from(&self, client: IpAddr, token: &str) -> Decision {
+        self.attempt(Credentials::Bearer(Token::new(token)), None, client).await
     }
 
     /// Shows a SASL message.
     pub(crate) async fn sasl(&self, mechanism: &str, message: &[u8]) -> Decision {
         use base64::Engine as _;
         let response = Token::new(base64::engine::general_purpose::STANDARD.encode(message));
-        self.attempt(Credentials::Sasl { mechanism: mechanism.to_owned(), response }, None).await
+        self.attempt(Credentials::Sasl { mechanism: mechanism.to_owned(), response }, None, CLIENT).await
     }
 
-    async fn attempt(&self, credentials: Credentials, mailbox: Option<&str>) -> Decision {
+    async fn attempt(&self, credentials: Credentials, mailbox: Option<&str>, client: IpAddr) -> Decision {
         let mailbox = mailbox.map(str::to_owned);
         self.gate
             .authenticate(Attempt {
@@ -80,7 +117,7 @@ impl Bench {
                 mailbox,
                 protocol: Protocol::Imap,
                 door: Door::Grpc,
-                client: Some([127, 0, 0, 1].into()),
+                client: Some(client),
             })
             .await
     }
@@ -104,13 +141,14 @@ async fn issuer(name: &str, psc: &Psc, http: &HttpClient, introspection: Option<
     Issuer { name: name.into(), mailbox_domains: vec!["bal.example.test".into()], keys, introspection }
 }
 
-fn introspection(psc: &Psc, http: &HttpClient) -> Introspection {
+fn introspection(psc: &Psc, http: &HttpClient, max_degraded: Duration) -> Introspection {
     let client =
         ClientAuthentication::Basic { id: psc.operator().id.clone(), secret: Secret::new(psc.operator_secret()) };
     let endpoint = Endpoint::Url(psc.url(PscEndpoint::Introspect).parse().unwrap());
     // No answer is remembered: each test asks for itself.
     let settings = IntrospectionSettings {
         remember_active: Duration::ZERO,
+        max_degraded,
         ..IntrospectionSettings::new(psc.issuer(), endpoint, client)
     };
     Introspection::new(settings, http.clone(), Clock::manual(UnixSeconds(psc.now())))

@@ -31,6 +31,7 @@ const CONTAINED: &[(&str, &str, &str)] = &[
     ("huge_inquiry", UN, "deny key-unknown"),
     ("old_session", UN, UN),
     ("other_bytes", UN, "deny rail-token"),
+    ("refuse", UN, "deny mechanism-unsupported"),
     ("recurse", UN, "unavailable policy-trapped"),
     (
         "spin_configure",

@@ -1,9 +1,11 @@
 //! The issuer's word, in each mode, and what an issuer that hangs may cost.
 
+use std::time::Duration;
+
 use octroi::policy::EMBEDDED;
 use octroi_psc::{Endpoint, Fault, Said, doctor_one};
 
-use super::bench::{Bench, UN, said};
+use super::bench::{Bench, Setup, UN, said};
 
 #[tokio::test]
 async fn an_inactive_token_is_refused_in_every_mode_that_asks() {
@@ -29,6 +31,16 @@ async fn an_issuer_that_does_not_answer_is_an_outage_where_its_word_is_required_
             assert_eq!(permit.degraded(), mode == "preferred");
         }
     }
+}
+
+#[tokio::test]
+async fn without_answers_for_too_long_a_preferred_word_is_an_outage() {
+    let bench = Bench::with(Setup { mode: "preferred", max_degraded: Duration::ZERO, ..Setup::default() }).await;
+    let token = |bench: &Bench| bench.psc.token(&doctor_one()).mint();
+    bench.psc.spoil(Endpoint::Introspect, Fault::Status(500));
+    assert_eq!(said(&bench.bearer(&token(&bench), None).await), "unavailable introspection-unavailable");
+    bench.psc.mend(Endpoint::Introspect);
+    assert!(said(&bench.bearer(&token(&bench), None).await).contains(UN));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,9 +1,12 @@
 //! The gate in this process: every hostile guest against the rails, and every bad token against the rules, with the
-//! embedded policy, real signatures and no mail server.
+//! embedded policy, real signatures and no mail server. And what an operator sees of it from outside, with the program.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod bench;
 mod guests;
 mod introspection;
+mod operator;
+mod seen;
 mod submission;
+mod throttle;
 mod tokens;
