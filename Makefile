@@ -13,9 +13,10 @@ demo: prepare
 	$(CARGO) build --locked -p octroi -p octroi-psc -p octroi-tests
 	$(CARGO) $(RUN) run --locked --quiet -p octroi-tests --bin octroi-demo
 
-# The tests run the sidecar as a program, which "cargo test" does not build for another package.
+# The tests run the programs, which "cargo test" does not build for another package. With the tests, so that both
+# commands choose the same features: a build of the programs alone would compile wasmtime a second time.
 test: prepare
-	$(CARGO) build --locked -p octroi
+	$(CARGO) build --locked --bins --tests
 	$(CARGO) $(RUN) test --locked
 
 # The benchmarks build the sidecar that they measure by themselves.
