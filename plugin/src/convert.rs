@@ -38,6 +38,7 @@ cases!(encryption: submission::Encryption => rules::Encryption { None, Unknown, 
 cases!(refusal_reason: rules::SubmissionReason => submission::RefusalReason {
     SenderMalformed, SenderRefused, TlsTooOld, TooManyRecipients, RecipientRefused,
 });
+cases!(outage_reason: rules::SubmissionOutage => submission::OutageReason { TrustSpaceUnavailable });
 
 pub(crate) fn problem(from: rules::Problem) -> manifest::Problem {
     let rules::Problem { pointer, message } = from;
@@ -129,6 +130,14 @@ pub(crate) fn verdict(from: rules::Verdict) -> wit::Verdict {
         }
         rules::Verdict::Deny(reason) => wit::Verdict::Deny(deny_reason(reason)),
         rules::Verdict::Unavailable(reason) => wit::Verdict::Unavailable(unavailable_reason(reason)),
+    }
+}
+
+pub(crate) fn judgement(from: rules::Judgement) -> submission::Verdict {
+    match from {
+        rules::Judgement::Allow => submission::Verdict::Allow,
+        rules::Judgement::Deny(reason) => submission::Verdict::Deny(refusal_reason(reason)),
+        rules::Judgement::Unavailable(reason) => submission::Verdict::Unavailable(outage_reason(reason)),
     }
 }
 

@@ -45,8 +45,8 @@ impl login::Guest for Policy {
 }
 
 impl submission::Guest for Policy {
-    fn judge(settings: Vec<u8>, request: submission::Request) -> Result<(), submission::RefusalReason> {
-        rules::judge(&prepared(&settings), &convert::submission(request)).map_err(convert::refusal_reason)
+    fn judge(settings: Vec<u8>, request: submission::Request) -> submission::Verdict {
+        convert::judgement(rules::judge(&prepared(&settings), &convert::submission(request)))
     }
 }
 

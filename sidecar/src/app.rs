@@ -20,6 +20,7 @@ use crate::config::{self, Config};
 use crate::doors::handles::Handles;
 use crate::evidence::directory::{Directory, Snapshot};
 use crate::evidence::signatures::Signatures;
+use crate::evidence::trust_space::TrustSpace;
 use crate::gate::{Gate, Parts};
 use crate::policy::{EMBEDDED, Engine, Limits, Release};
 use crate::pseudonym::Pseudonyms;
@@ -37,6 +38,8 @@ pub struct Ground {
     pub gate: Arc<Gate>,
     /// Whose mailbox it is.
     pub directory: Directory,
+    /// To whom one may send.
+    pub trust_space: TrustSpace,
     /// What outlives the process.
     pub store: Arc<dyn Store>,
     /// The audit trail.
@@ -57,6 +60,7 @@ impl Ground {
         let store = Sqlite::open(&state.join("store")).context("opening the store")?;
         let directory = Directory::default();
         directory.publish(Snapshot::new(store.load_directory().await.context("reading the directory")?));
+        let trust_space = trust_space(&store).await;
         let audit = Audit::open(&config.audit.file, Pseudonyms::open(state).context("pseudonym key")?)
             .with_context(|| format!("opening the audit trail {}", config.audit.file.display()))?;
         let release = release(config).await?;
@@ -72,6 +76,7 @@ impl Ground {
             release,
             issuers,
             directory: directory.clone(),
+            trust_space: trust_space.clone(),
             rails: Rails { leeway: config.rails.leeway_seconds, session_max: config.rails.session_max_seconds },
             signatures: Signatures::new(config.server.remembered_signatures),
             throttle: Throttle::new(&config.throttle),
@@ -83,12 +88,25 @@ impl Ground {
         Ok(Self {
             gate: Arc::new(gate),
             directory,
+            trust_space,
             store: Arc::new(store),
             audit,
             handles: Arc::new(Handles::new(life, HANDLES)),
             clock,
         })
     }
+}
+
+/// The list as it was last imported. One that can't be read is told and missing: sending to others is put off where the
+/// policy asks for it, and everything else goes on.
+async fn trust_space(store: &impl Store) -> TrustSpace {
+    let trust_space = TrustSpace::default();
+    match store.load_trust_space().await {
+        Ok(Some(list)) => trust_space.publish(list),
+        Ok(None) => {}
+        Err(error) => tracing::error!(%error, "the trust space's list can't be read: import it again"),
+    }
+    trust_space
 }
 
 async fn release(config: &Config) -> anyhow::Result<Release> {

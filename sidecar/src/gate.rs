@@ -24,6 +24,7 @@ use crate::evidence::introspection::Introspection;
 use crate::evidence::keys::{Keys, Lookup, VerifyingKey};
 use crate::evidence::signatures::{Signatures, SignaturesStatus};
 use crate::evidence::token::{Presented, Proven, Unproven};
+use crate::evidence::trust_space::TrustSpace;
 use crate::policy::wit::login::{self, Evidence, Inquiry, Introspect, Verdict};
 use crate::policy::{Instance, Release};
 use crate::rails::{self, Ground, Rails};
@@ -50,6 +51,8 @@ pub struct Parts {
     pub issuers: Vec<Issuer>,
     /// Whose mailbox it is.
     pub directory: Directory,
+    /// To whom one may send, where the policy asks.
+    pub trust_space: TrustSpace,
     /// Numbers of the rails.
     pub rails: Rails,
     /// Signatures that held a moment ago.
@@ -69,6 +72,7 @@ pub struct Gate {
     release: ArcSwap<Release>,
     issuers: Vec<Issuer>,
     directory: Directory,
+    trust_space: TrustSpace,
     rails: Rails,
     signatures: Signatures,
     throttle: Throttle,
@@ -105,6 +109,7 @@ impl Gate {
             release: ArcSwap::from_pointee(parts.release),
             issuers: parts.issuers,
             directory: parts.directory,
+            trust_space: parts.trust_space,
             rails: parts.rails,
             signatures: parts.signatures,
             throttle: parts.throttle,

@@ -139,6 +139,8 @@ reasons! {
         Overloaded = "overloaded", "Service surcharge, reessayez", "Overloaded, try again";
         /// Submission: the mail server names a login that this process did not see, or has forgotten.
         LoginUnknown = "login-unknown", "Session inconnue, reconnectez-vous", "Login unknown, log in again";
+        /// Submission: the policy asks for the trust space, and no list of it was imported.
+        TrustSpaceUnavailable = "trust-space-unavailable", "Espace de confiance non verifiable, reessayez", "Trust space can't be checked, try again";
     }
 }
 
@@ -155,7 +157,7 @@ reasons! {
         TlsTooOld = "tls-too-old", "Version de TLS refusee", "TLS version refused";
         /// More recipients than one message may have.
         TooManyRecipients = "too-many-recipients", "Trop de destinataires", "Too many recipients";
-        /// The recipient's domain is not in the trust space.
+        /// The recipient is not in the trust space.
         RecipientRefused = "recipient-refused", "Destinataire hors de l'espace de confiance", "Recipient outside the trust space";
         /// Rail: the sender is not an address that the directory gives to the person.
         RailSender = "rail-sender", "Expediteur refuse", "Sender refused";

@@ -30,11 +30,11 @@ pub use contract::{
 };
 pub use jws::MAX_TOKEN;
 pub use login::{decide, open};
-pub use reason::{DenyReason, SubmissionReason, UnavailableReason};
+pub use reason::{DenyReason, SubmissionOutage, SubmissionReason, UnavailableReason};
 pub use sasl::MAX_RESPONSE;
 pub use schema::SETTINGS_SCHEMA;
 pub use settings::{Problem, Settings, configure};
-pub use submission::{Encryption, SendingMailbox, Stage, Submission, judge};
+pub use submission::{Encryption, Judgement, SendingMailbox, Stage, Submission, judge};
 
 #[cfg(test)]
 mod samples;

@@ -98,8 +98,16 @@ reasons! {
         TlsTooOld = "tls-too-old",
         /// More recipients than one message may have.
         TooManyRecipients = "too-many-recipients",
-        /// The recipient's domain is not in the trust space, and the settings ask for that.
+        /// The recipient is not in the trust space, and the settings ask for that.
         RecipientRefused = "recipient-refused",
+    }
+}
+
+reasons! {
+    /// Why a message can't be judged.
+    SubmissionOutage {
+        /// The settings ask for the trust space, and the caller has no list of it.
+        TrustSpaceUnavailable = "trust-space-unavailable",
     }
 }
 
@@ -130,5 +138,7 @@ mod tests {
         assert_eq!(unavailable, contract_cases("unavailable-reason"));
         let submission: Vec<_> = SubmissionReason::ALL.iter().map(|reason| reason.code()).collect();
         assert_eq!(submission, contract_cases("refusal-reason"));
+        let outage: Vec<_> = SubmissionOutage::ALL.iter().map(|reason| reason.code()).collect();
+        assert_eq!(outage, contract_cases("outage-reason"));
     }
 }

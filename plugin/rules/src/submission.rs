@@ -10,7 +10,7 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::address;
-use crate::reason::SubmissionReason;
+use crate::reason::{SubmissionOutage, SubmissionReason};
 use crate::settings::Settings;
 
 /// How far the SMTP transaction has come.
@@ -67,6 +67,17 @@ pub struct Submission {
     pub encryption: Encryption,
 }
 
+/// The judgement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// The message may go on.
+    Allow,
+    /// It is refused.
+    Deny(SubmissionReason),
+    /// It can't be judged now.
+    Unavailable(SubmissionOutage),
+}
+
 /// Addresses are personal data: `Debug` names the type and no more.
 impl fmt::Debug for Submission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -96,12 +107,18 @@ pub(crate) struct Sending {
 /// Judges one message at one stage.
 ///
 /// The rules run in this order, and the first that fails names the reason: encryption (MSS: TLS 1.2 at least), sender,
-/// number of recipients, domain of the recipient.
-///
-/// # Errors
-/// The reason of the refusal.
-pub fn judge(settings: &Settings<'_>, submission: &Submission) -> Result<(), SubmissionReason> {
+/// number of recipients, recipient in the trust space.
+#[must_use]
+pub fn judge(settings: &Settings<'_>, submission: &Submission) -> Judgement {
     let sending = &settings.sending;
+    match check(sending, submission) {
+        Ok(()) => check_recipient(sending, submission),
+        Err(reason) => Judgement::Deny(reason),
+    }
+}
+
+/// What needs nothing but the message.
+fn check(sending: &Sending, submission: &Submission) -> Result<(), SubmissionReason> {
     if submission.encryption < sending.tls_min {
         return Err(SubmissionReason::TlsTooOld);
     }
@@ -109,9 +126,20 @@ pub fn judge(settings: &Settings<'_>, submission: &Submission) -> Result<(), Sub
     if submission.recipients > sending.recipients_max {
         return Err(SubmissionReason::TooManyRecipients);
     }
-    // Without a list nobody is known to be in it: a rule that was asked for is never skipped.
-    let outside = submission.recipient.is_some() && submission.recipient_in_trust_space != Some(true);
-    if sending.trust_space && outside { Err(SubmissionReason::RecipientRefused) } else { Ok(()) }
+    Ok(())
+}
+
+/// The recipient is in the trust space. Without a list nobody knows: the rule is not skipped, and the recipient not
+/// called a stranger.
+fn check_recipient(sending: &Sending, submission: &Submission) -> Judgement {
+    if !sending.trust_space || submission.recipient.is_none() {
+        return Judgement::Allow;
+    }
+    match submission.recipient_in_trust_space {
+        Some(true) => Judgement::Allow,
+        Some(false) => Judgement::Deny(SubmissionReason::RecipientRefused),
+        None => Judgement::Unavailable(SubmissionOutage::TrustSpaceUnavailable),
+    }
 }
 
 /// The sender is one of the login's addresses, to the character and without regard to case. The null sender belongs to

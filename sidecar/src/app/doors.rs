@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::{Ground, record};
 use crate::config::{self, Config};
-use crate::doors::admin::{AdminDoor, Importer, Overview};
+use crate::doors::admin::{AdminDoor, Importer, Overview, TrustSpaceImporter};
 use crate::doors::dovecot::DovecotDoors;
 use crate::doors::dovecot_introspection::IntrospectionDoor;
 use crate::doors::dovecot_policy::{PolicyDoor, PolicyParts, PolicySettings};
@@ -106,6 +106,11 @@ impl Running {
         };
         let admin = AdminDoor {
             importer: Importer::new(Arc::clone(&ground.store), ground.directory.clone(), surroundings),
+            trust_space: TrustSpaceImporter::new(
+                Arc::clone(&ground.store),
+                ground.trust_space.clone(),
+                ground.clock.clone(),
+            ),
             directory: ground.directory.clone(),
             store: Arc::clone(&ground.store),
             probes,
@@ -114,6 +119,7 @@ impl Running {
                 gate: Arc::clone(&ground.gate),
                 introspection: config.issuers.iter().map(|i| (i.issuer.clone(), i.introspection)).collect(),
                 directory: ground.directory.clone(),
+                trust_space: ground.trust_space.clone(),
                 counts,
                 clock: ground.clock.clone(),
             },

@@ -1,19 +1,14 @@
 //! `octroi mailbox`: imports and lists the directory of a running sidecar.
 
-use std::io::{Read as _, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use tonic::Code;
 
-use super::{admin, table};
+use super::{admin, import, table};
 use crate::doors::admin::MAX_REQUEST;
-use crate::evidence::import::BadLine;
 use crate::proto::mailboxes_client::MailboxesClient;
 use crate::proto::{ImportRequest, ImportResponse, ListMailboxesRequest, MailboxEntry};
-
-/// Bad lines printed; a file with more is best mended a part at a time.
-const SHOWN: usize = 100;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -41,13 +36,13 @@ pub(super) enum Command {
 
 pub(super) fn run(socket: &Path, command: Command, output: &mut impl Write) -> anyhow::Result<()> {
     match command {
-        Command::Import { file, dry_run } => import(socket, &file, dry_run, output),
+        Command::Import { file, dry_run } => replace(socket, &file, dry_run, output),
         Command::List { after, limit } => list(socket, after, limit, output),
     }
 }
 
-fn import(socket: &Path, file: &Path, dry_run: bool, output: &mut impl Write) -> anyhow::Result<()> {
-    let csv = read(file)?;
+fn replace(socket: &Path, file: &Path, dry_run: bool, output: &mut impl Write) -> anyhow::Result<()> {
+    let csv = import::read(file, MAX_REQUEST)?;
     let reply = admin::ask(socket, |channel| async {
         let mut client = MailboxesClient::new(channel).max_decoding_message_size(MAX_REQUEST);
         match client.import(ImportRequest { csv: csv.clone(), dry_run }).await {
@@ -60,10 +55,7 @@ fn import(socket: &Path, file: &Path, dry_run: bool, output: &mut impl Write) ->
             Err(status) => Err(admin::refusal(&status)),
         }
     })?;
-    if reply.problem_count > 0 {
-        problems(&reply, output)?;
-        anyhow::bail!("nothing imported: {} problems in {}", reply.problem_count, file.display());
-    }
+    import::refuse(&reply.problems, reply.problem_count, file, output)?;
     for remark in &reply.remarks {
         writeln!(output, "remark: {remark}")?;
     }
@@ -71,32 +63,6 @@ fn import(socket: &Path, file: &Path, dry_run: bool, output: &mut impl Write) ->
     let done = if dry_run { "would have" } else { "has" };
     writeln!(output, "the directory {done} {total} mailboxes: {added} added, {changed} changed, {removed} removed")?;
     Ok(())
-}
-
-fn problems(reply: &ImportResponse, output: &mut impl Write) -> anyhow::Result<()> {
-    for problem in reply.problems.iter().take(SHOWN) {
-        let line = BadLine { line: problem.line, column: problem.column, expected: problem.expected.clone() };
-        writeln!(output, "{line}")?;
-    }
-    let hidden = usize::try_from(reply.problem_count).unwrap_or(usize::MAX).saturating_sub(SHOWN);
-    if hidden > 0 {
-        writeln!(output, "and {hidden} more")?;
-    }
-    Ok(())
-}
-
-fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
-    let mut csv = Vec::new();
-    // One byte more than the sidecar takes shows that it would not.
-    let limit = MAX_REQUEST as u64;
-    if file == Path::new("-") {
-        std::io::stdin().lock().take(limit).read_to_end(&mut csv).context("reading the input")?;
-    } else {
-        let opened = std::fs::File::open(file).with_context(|| format!("reading {}", file.display()))?;
-        opened.take(limit).read_to_end(&mut csv).with_context(|| format!("reading {}", file.display()))?;
-    }
-    anyhow::ensure!(csv.len() < MAX_REQUEST, "{} is larger than {MAX_REQUEST} bytes", file.display());
-    Ok(csv)
 }
 
 fn list(socket: &Path, mut after: String, limit: Option<usize>, output: &mut impl Write) -> anyhow::Result<()> {

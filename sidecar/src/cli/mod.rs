@@ -5,11 +5,13 @@
 
 mod admin;
 pub mod check;
+mod import;
 mod mailbox;
 mod serve;
 mod status;
 mod table;
 mod throttle;
+mod trust_space;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -50,6 +52,13 @@ enum Command {
         #[command(subcommand)]
         command: throttle::Command,
     },
+    /// The trust space: the domains to which one may send, in the running sidecar.
+    TrustSpace {
+        #[command(flatten)]
+        admin: admin::Socket,
+        #[command(subcommand)]
+        command: trust_space::Command,
+    },
     /// The state of the running sidecar.
     Status {
         #[command(flatten)]
@@ -83,6 +92,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Throttle { admin, command } => {
             throttle::run(&admin.find(&cli.config)?, command, &mut output).map(|()| ExitCode::SUCCESS)
+        }
+        Command::TrustSpace { admin, command } => {
+            trust_space::run(&admin.find(&cli.config)?, command, &mut output).map(|()| ExitCode::SUCCESS)
         }
         Command::Status { admin } => status::run(&admin.find(&cli.config)?, &mut output).map(|()| ExitCode::SUCCESS),
     }

@@ -19,10 +19,15 @@ pub(super) fn run(socket: &Path, output: &mut impl Write) -> anyhow::Result<()> 
 fn print(status: &GetStatusResponse, output: &mut impl Write) -> anyhow::Result<()> {
     let digest: String = status.policy_digest.chars().take(16).collect();
     let policy = format!("{} {} (sha256 {digest}...)", status.policy_name, status.policy_version);
+    let trust_space = status.trust_space.as_ref().map_or_else(
+        || "no list imported".to_owned(),
+        |list| format!("{} domains, list of {}, imported {}", list.domains, list.generated, moment(list.imported_at)),
+    );
     let facts = [
         ["version", status.version.as_str()],
         ["policy", policy.as_str()],
         ["mailboxes", &status.mailboxes.to_string()],
+        ["trust space", &trust_space],
     ];
     table::print(output, ["sidecar", ""], facts)?;
     writeln!(output)?;
@@ -55,6 +60,20 @@ fn issuer(issuer: &IssuerStatus) -> [String; 5] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::TrustSpaceStatus;
+
+    #[test]
+    fn the_list_of_the_trust_space_is_shown_with_its_dates() {
+        let shown = |status: &GetStatusResponse| {
+            let mut output = Vec::new();
+            print(status, &mut output).unwrap();
+            String::from_utf8(output).unwrap()
+        };
+        assert!(shown(&GetStatusResponse::default()).contains("no list imported"));
+        let list = TrustSpaceStatus { generated: "2026-11-20".to_owned(), imported_at: 0, domains: 8655 };
+        let text = shown(&GetStatusResponse { trust_space: Some(list), ..GetStatusResponse::default() });
+        assert!(text.contains("8655 domains, list of 2026-11-20, imported 1970-01-01T00:00:00Z"), "{text}");
+    }
 
     #[test]
     fn an_issuer_without_keys_is_told_so() {

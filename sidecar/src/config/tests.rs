@@ -127,7 +127,7 @@ fn the_reference_shows_the_true_defaults() {
     let folder = folder();
     let differs = ["#discovery_url", "#jwks_", "#ca_file", "#introspection_url", "#client_", "#component", "#canary"];
     let differs =
-        [&differs[..], &["#non_member", "#uncounted_users", "#exempt", "#algorithms", "#server_name"]].concat();
+        [&differs[..], &["#non_member", "#uncounted_users", "#exempt", "#algorithms", "#server_name", "#submission"]].concat();
     let with_defaults: Vec<&str> = REFERENCE
         .lines()
         .map(|line| match line.strip_prefix('#') {

@@ -6,6 +6,7 @@
 mod import;
 mod overview;
 mod throttle;
+mod trust_space;
 
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use tonic_types::{ErrorDetails, PreconditionViolation, StatusExt as _};
 pub use self::import::Importer;
 pub use self::overview::{Counts, Overview};
 use self::throttle::ThrottleService;
+pub use self::trust_space::TrustSpaceImporter;
 use super::grpc::{ERROR_DOMAIN, server};
 use super::probe::{ProbeError, Probes};
 use super::unix::UnixDoor;
@@ -25,6 +27,7 @@ use crate::proto::mailboxes_server::{Mailboxes, MailboxesServer};
 use crate::proto::probe_server::{Probe, ProbeServer};
 use crate::proto::status_server::StatusServer;
 use crate::proto::throttle_server::ThrottleServer;
+use crate::proto::trust_space_server::TrustSpaceServer;
 use crate::store::{Page, Store, StoreError};
 use crate::throttle::Throttle;
 
@@ -39,6 +42,8 @@ const MAX_LIMIT: u32 = 1000;
 pub struct AdminDoor {
     /// Imports directories.
     pub importer: Importer,
+    /// Imports lists of the trust space.
+    pub trust_space: TrustSpaceImporter,
     /// Whose mailbox it is.
     pub directory: Directory,
     /// What outlives the process.
@@ -61,6 +66,7 @@ impl AdminDoor {
         let router = server("octroi.v1.Mailboxes")
             .await
             .add_service(MailboxesServer::new(mailboxes).max_decoding_message_size(MAX_REQUEST))
+            .add_service(TrustSpaceServer::new(self.trust_space).max_decoding_message_size(MAX_REQUEST))
             .add_service(ProbeServer::new(ProbeService(self.probes)))
             .add_service(ThrottleServer::new(ThrottleService(self.throttle)))
             .add_service(StatusServer::new(self.overview));

@@ -255,7 +255,8 @@ const fn submission_outage(reason: UnavailableReason) -> &'static str {
         | UnavailableReason::PolicyLimit
         | UnavailableReason::StoreUnavailable
         | UnavailableReason::Overloaded
-        | UnavailableReason::LoginUnknown => reason.message(),
+        | UnavailableReason::LoginUnknown
+        | UnavailableReason::TrustSpaceUnavailable => reason.message(),
     }
 }
 
@@ -269,7 +270,8 @@ const fn outage(reason: UnavailableReason) -> &'static str {
         | UnavailableReason::PolicyLimit
         | UnavailableReason::StoreUnavailable
         | UnavailableReason::Overloaded
-        | UnavailableReason::LoginUnknown => reason.code(),
+        | UnavailableReason::LoginUnknown
+        | UnavailableReason::TrustSpaceUnavailable => reason.code(),
     }
 }
 

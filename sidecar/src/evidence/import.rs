@@ -93,38 +93,49 @@ pub fn parse(file: &[u8], surroundings: &Surroundings) -> Result<Import, BadFile
     let mut notes = Notes::default();
     let lines = read(file, &mut notes);
     cross::check(&lines, surroundings, &mut notes);
-    if lines.is_empty() && notes.total == 0 {
+    if lines.is_empty() && notes.is_clean() {
         notes.bad(1, 0, "expected at least one mailbox: an import replaces the whole directory");
     }
-    if notes.total > 0 {
-        notes.problems.sort();
-        return Err(BadFile { problems: notes.problems, total: notes.total });
-    }
-    Ok(Import { mailboxes: lines.into_iter().map(|line| line.mailbox).collect(), remarks: notes.remarks })
+    let remarks = notes.finish()?;
+    Ok(Import { mailboxes: lines.into_iter().map(|line| line.mailbox).collect(), remarks })
 }
 
-/// What is found on the way.
+/// What is found on the way through a file.
 #[derive(Default)]
-struct Notes {
+pub(super) struct Notes {
     problems: Vec<BadLine>,
     total: usize,
     remarks: Vec<String>,
 }
 
 impl Notes {
-    fn bad(&mut self, line: u64, column: u32, expected: impl Into<String>) {
+    pub(super) fn bad(&mut self, line: u64, column: u32, expected: impl Into<String>) {
         self.total += 1;
         if self.problems.len() < MAX_PROBLEMS {
             self.problems.push(BadLine { line, column, expected: expected.into() });
         }
     }
 
-    fn remark(&mut self, line: u64, text: &str) {
+    pub(super) fn remark(&mut self, line: u64, text: &str) {
         match self.remarks.len() {
             kept if kept < MAX_REMARKS => self.remarks.push(format!("line {line}: {text}")),
             MAX_REMARKS => self.remarks.push("and more remarks of this kind".to_owned()),
             _ => {}
         }
+    }
+
+    /// No problem so far.
+    pub(super) const fn is_clean(&self) -> bool {
+        self.total == 0
+    }
+
+    /// The remarks on a file that holds, else every problem in the order of the file.
+    pub(super) fn finish(mut self) -> Result<Vec<String>, BadFile> {
+        if self.is_clean() {
+            return Ok(self.remarks);
+        }
+        self.problems.sort();
+        Err(BadFile { problems: self.problems, total: self.total })
     }
 }
 

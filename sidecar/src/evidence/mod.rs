@@ -1,4 +1,4 @@
-//! What the sidecar proves: keys, signature, introspection, directory. No policy, no protocol of a door.
+//! What the sidecar proves: keys, signature, introspection, directory, trust space. No policy, no protocol of a door.
 
 pub mod directory;
 pub mod import;
@@ -6,3 +6,4 @@ pub mod introspection;
 pub mod keys;
 pub mod signatures;
 pub mod token;
+pub mod trust_space;

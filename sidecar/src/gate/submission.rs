@@ -116,12 +116,14 @@ impl Gate {
         let directory = self.directory.snapshot();
         let own = own(&directory, &submission.login.identity, issuer);
         let release = self.release.load_full();
-        let verdict = release.instance().and_then(|mut instance| instance.judge(&request(submission, &own)));
-        match verdict {
+        let inside = submission.recipient.as_deref().and_then(|recipient| self.trust_space.holds(recipient));
+        let request = request(submission, &own, inside);
+        match release.instance().and_then(|mut instance| instance.judge(&request)) {
             Err(fault) => SubmissionOutcome::Unavailable(fault.into()),
-            Ok(Err(reason)) => SubmissionOutcome::Deny(refusal(reason)),
-            Ok(Ok(())) if sends_as_itself(&submission.sender, &own) => SubmissionOutcome::Allow,
-            Ok(Ok(())) => SubmissionOutcome::Deny(SubmissionReason::RailSender),
+            Ok(wit::Verdict::Deny(reason)) => SubmissionOutcome::Deny(refusal(reason)),
+            Ok(wit::Verdict::Unavailable(reason)) => SubmissionOutcome::Unavailable(outage(reason)),
+            Ok(wit::Verdict::Allow) if sends_as_itself(&submission.sender, &own) => SubmissionOutcome::Allow,
+            Ok(wit::Verdict::Allow) => SubmissionOutcome::Deny(SubmissionReason::RailSender),
         }
     }
 }
@@ -155,7 +157,7 @@ fn sends_as_itself(sender: &str, own: &[Own<'_>]) -> bool {
         .any(|address| *address == sender || Some(address.as_str()) == bare.as_deref())
 }
 
-fn request(submission: &Submission, own: &[Own<'_>]) -> wit::Request {
+fn request(submission: &Submission, own: &[Own<'_>], recipient_in_trust_space: Option<bool>) -> wit::Request {
     let mailbox = |own: &Own<'_>| wit::SendingMailbox {
         address: own.address.as_str().to_owned(),
         aliases: own.aliases.iter().map(|alias| alias.as_str().to_owned()).collect(),
@@ -171,8 +173,7 @@ fn request(submission: &Submission, own: &[Own<'_>]) -> wit::Request {
         mailboxes: own.iter().map(mailbox).collect(),
         sender: submission.sender.clone(),
         recipient: submission.recipient.clone(),
-        // No list of the trust space can be configured yet: a policy that asks for it refuses.
-        recipient_in_trust_space: None,
+        recipient_in_trust_space,
         recipients: submission.recipients,
         size: submission.bytes,
         encryption: match submission.encryption {
@@ -194,6 +195,12 @@ const fn refusal(reason: wit::RefusalReason) -> SubmissionReason {
         wit::RefusalReason::TlsTooOld => SubmissionReason::TlsTooOld,
         wit::RefusalReason::TooManyRecipients => SubmissionReason::TooManyRecipients,
         wit::RefusalReason::RecipientRefused => SubmissionReason::RecipientRefused,
+    }
+}
+
+const fn outage(reason: wit::OutageReason) -> UnavailableReason {
+    match reason {
+        wit::OutageReason::TrustSpaceUnavailable => UnavailableReason::TrustSpaceUnavailable,
     }
 }
 

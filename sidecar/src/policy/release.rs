@@ -12,7 +12,7 @@ use wasmtime::{Store, Trap};
 use super::engine::{Engine, Guard};
 use super::wit::login::{Attempt, Evidence, Inquiry, Refusal, Verdict};
 use super::wit::manifest::Card;
-use super::wit::submission::{RefusalReason, Request};
+use super::wit::submission::{self, Request};
 use super::wit::{Policy, PolicyPre};
 use crate::clock::UnixSeconds;
 use crate::reason::UnavailableReason;
@@ -184,7 +184,7 @@ impl Instance<'_> {
     ///
     /// # Errors
     /// The policy gave no answer.
-    pub fn judge(&mut self, request: &Request) -> Result<Result<(), RefusalReason>, Fault> {
+    pub fn judge(&mut self, request: &Request) -> Result<submission::Verdict, Fault> {
         let submission = self.policy.octroi_policy_submission();
         let answer = submission.call_judge(&mut self.store, &self.release.settings, request);
         answer.map_err(|error| fault(&self.store, &error).unwrap_or(Fault::Trapped))

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::evidence::directory::{IdNat, MailboxKind, Person};
+use crate::evidence::trust_space::DomainName;
 
 /// Runs the whole contract; `reopen` closes the store and opens the same one again.
 pub(super) async fn holds<S: Store>(mut store: S, reopen: impl Fn(S) -> S) {
@@ -14,6 +15,22 @@ pub(super) async fn holds<S: Store>(mut store: S, reopen: impl Fn(S) -> S) {
     store = reopen(store);
     pages_follow_the_order_of_addresses(&store).await;
     authentications_outlive_the_mailbox(&store).await;
+    a_list_of_the_trust_space_comes_back_as_it_went_in(&store).await;
+    store = reopen(store);
+    assert_eq!(store.load_trust_space().await.unwrap(), Some(trust_list(&["b.test", "c.test"], 20)));
+}
+
+async fn a_list_of_the_trust_space_comes_back_as_it_went_in(store: &impl Store) {
+    assert_eq!(store.load_trust_space().await.unwrap(), None);
+    for list in [trust_list(&["a.test", "b.test"], 10), trust_list(&["b.test", "c.test"], 20)] {
+        store.replace_trust_space(list.clone()).await.unwrap();
+        assert_eq!(store.load_trust_space().await.unwrap(), Some(list));
+    }
+}
+
+fn trust_list(domains: &[&str], imported: u64) -> TrustList {
+    let domains = domains.iter().map(|domain| DomainName::parse(domain).unwrap()).collect();
+    TrustList { generated: format!("edition {imported}"), imported: UnixSeconds(imported), domains }
 }
 
 async fn an_empty_store_is_empty(store: &impl Store) {

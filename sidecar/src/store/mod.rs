@@ -1,10 +1,11 @@
-//! What outlives the process: the mailbox directory, and when each mailbox was last authenticated.
+//! What outlives the process: the mailbox directory, the trust space, and when each mailbox was last authenticated.
 //!
 //! One contract, one test suite for all that keep it. A store never decides anything and knows no token.
 
 mod schema;
 mod sqlite;
 mod sqlite_directory;
+mod sqlite_trust_space;
 
 use std::fmt;
 
@@ -13,6 +14,7 @@ use async_trait::async_trait;
 pub use self::sqlite::Sqlite;
 use crate::clock::UnixSeconds;
 use crate::evidence::directory::{Mailbox, MailboxAddress};
+use crate::evidence::trust_space::TrustList;
 
 /// The contract. What was acknowledged with `Ok` is durable: it outlives a kill -9 and a loss of power.
 #[async_trait]
@@ -29,6 +31,18 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// # Errors
     /// Nothing was changed.
     async fn replace_directory(&self, mailboxes: Vec<Mailbox>) -> Result<(), StoreError>;
+
+    /// The trust space's list; `None` before the first import.
+    ///
+    /// # Errors
+    /// The store can't be read, or holds what no import wrote.
+    async fn load_trust_space(&self) -> Result<Option<TrustList>, StoreError>;
+
+    /// Puts `list` in the place of the one before, entirely or not at all.
+    ///
+    /// # Errors
+    /// Nothing was changed.
+    async fn replace_trust_space(&self, list: TrustList) -> Result<(), StoreError>;
 
     /// Records that a mailbox was authenticated; an older moment than the recorded one changes nothing.
     ///

@@ -15,10 +15,11 @@ use async_trait::async_trait;
 use rusqlite::{Connection, params};
 use tokio::sync::{mpsc, oneshot};
 
-use super::sqlite_directory as directory;
 use super::{Authentication, LastAuthentication, Means, Page, Store, StoreError, WRITE_DEADLINE, schema};
+use super::{sqlite_directory as directory, sqlite_trust_space as trust_space};
 use crate::clock::UnixSeconds;
 use crate::evidence::directory::{Mailbox, MailboxAddress};
+use crate::evidence::trust_space::TrustList;
 
 /// Writes that may wait: more logins than that cannot be in flight within one deadline.
 const QUEUE: usize = 4096;
@@ -37,6 +38,7 @@ pub struct Sqlite {
 enum Write {
     Authentication(Authentication, oneshot::Sender<Result<(), StoreError>>),
     Directory(Vec<Mailbox>, oneshot::Sender<Result<(), StoreError>>),
+    TrustSpace(TrustList, oneshot::Sender<Result<(), StoreError>>),
 }
 
 impl Sqlite {
@@ -111,6 +113,16 @@ impl Store for Sqlite {
         answered.await.map_err(|_| gone())?
     }
 
+    async fn load_trust_space(&self) -> Result<Option<TrustList>, StoreError> {
+        self.read(trust_space::load).await
+    }
+
+    async fn replace_trust_space(&self, list: TrustList) -> Result<(), StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.enqueue(Write::TrustSpace(list, answer))?;
+        answered.await.map_err(|_| gone())?
+    }
+
     async fn record_authentication(&self, authentication: Authentication) -> Result<(), StoreError> {
         let (answer, answered) = oneshot::channel();
         self.enqueue(Write::Authentication(authentication, answer))?;
@@ -156,6 +168,10 @@ fn write_all(mut connection: Connection, mut queue: mpsc::Receiver<Write>) {
                     commit_group(&mut connection, std::mem::take(&mut group));
                     // Whoever asked may have given up: the write holds all the same.
                     drop(answer.send(directory::replace(&mut connection, &mailboxes)));
+                }
+                Write::TrustSpace(list, answer) => {
+                    commit_group(&mut connection, std::mem::take(&mut group));
+                    drop(answer.send(trust_space::replace(&mut connection, &list)));
                 }
             }
         }

@@ -9,6 +9,7 @@ use octroi::clock::{Clock, UnixSeconds};
 use octroi::evidence::directory::{Directory, IdNat, Mailbox, MailboxAddress, MailboxKind, Person, Snapshot};
 use octroi::evidence::keys::{KeySettings, KeySource, Keys, Lookup, VerifyingKey};
 use octroi::evidence::signatures::Signatures;
+use octroi::evidence::trust_space::TrustSpace;
 use octroi::gate::{Gate, Issuer, Parts as GateParts};
 use octroi::http::{HttpClient, HttpSettings};
 use octroi::policy::{EMBEDDED, Engine, Limits, Release};
@@ -62,6 +63,7 @@ impl Parts {
                     introspection: None,
                 }],
                 directory: directory.clone(),
+                trust_space: TrustSpace::default(),
                 rails: Rails { leeway: 5, session_max: 14_400 },
                 signatures: Signatures::new(signatures),
                 throttle: Throttle::default(),

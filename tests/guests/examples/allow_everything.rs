@@ -11,8 +11,8 @@ impl Hostile for AllowEverything {
         Verdict::Allow(Grant { identity: inquiry.identity, mailboxes, degraded: false })
     }
 
-    fn judge(_: Vec<u8>, _: submission::Request) -> Result<(), submission::RefusalReason> {
-        Ok(())
+    fn judge(_: Vec<u8>, _: submission::Request) -> submission::Verdict {
+        submission::Verdict::Allow
     }
 }
 

@@ -49,10 +49,7 @@ pub trait Hostile {
     }
 
     /// See the contract.
-    ///
-    /// # Errors
-    /// See the contract.
-    fn judge(settings: Vec<u8>, request: submission::Request) -> Result<(), submission::RefusalReason> {
+    fn judge(settings: Vec<u8>, request: submission::Request) -> submission::Verdict {
         Honest::judge(settings, request)
     }
 }
@@ -120,10 +117,7 @@ macro_rules! hostile {
         }
 
         impl $crate::submission::Guest for Exported {
-            fn judge(
-                settings: Vec<u8>,
-                request: $crate::submission::Request,
-            ) -> Result<(), $crate::submission::RefusalReason> {
+            fn judge(settings: Vec<u8>, request: $crate::submission::Request) -> $crate::submission::Verdict {
                 <$policy as $crate::Hostile>::judge(settings, request)
             }
         }

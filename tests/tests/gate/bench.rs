@@ -11,6 +11,7 @@ use octroi::evidence::directory::{Directory, IdNat, Mailbox, MailboxAddress, Mai
 use octroi::evidence::introspection::{ClientAuthentication, Endpoint, Introspection, IntrospectionSettings};
 use octroi::evidence::keys::{KeySettings, KeySource, Keys};
 use octroi::evidence::signatures::Signatures;
+use octroi::evidence::trust_space::TrustSpace;
 use octroi::gate::{Attempt, Credentials, Decision, Door, Gate, Issuer, Outcome, Parts, Protocol};
 use octroi::http::{HttpClient, HttpSettings};
 use octroi::policy::{EMBEDDED, Engine, Limits, Release};
@@ -35,12 +36,14 @@ pub(crate) struct Setup {
     pub(crate) allowance: Allowance,
     /// How long mode `preferred` may do without answers.
     pub(crate) max_degraded: Duration,
+    /// The policy's settings of submission, as JSON.
+    pub(crate) submission: &'static str,
 }
 
 impl Default for Setup {
     fn default() -> Self {
         let (wasm, allowance) = (EMBEDDED, Allowance::default());
-        Self { wasm, mode: "off", allowance, max_degraded: Duration::from_secs(4 * 3600) }
+        Self { wasm, mode: "off", allowance, max_degraded: Duration::from_secs(4 * 3600), submission: "{}" }
     }
 }
 
@@ -53,6 +56,7 @@ pub(crate) struct Bench {
     pub(crate) gate: Gate,
     pub(crate) clock: Clock,
     pub(crate) trail: Trail,
+    pub(crate) trust_space: TrustSpace,
 }
 
 impl Bench {
@@ -63,17 +67,18 @@ impl Bench {
 
     /// The same with more of it settled.
     pub(crate) async fn with(setup: Setup) -> Self {
-        let Setup { wasm, mode, allowance, max_degraded } = setup;
+        let Setup { wasm, mode, allowance, max_degraded, submission } = setup;
         let psc = Psc::start().await.unwrap();
         let other = Psc::start().await.unwrap();
         let http = HttpClient::new(&HttpSettings::default()).unwrap();
         let settings = format!(
-            r#"{{"issuers":[{{"issuer":"{}","introspection":"{mode}"}},{{"issuer":"{OTHER_ISSUER}","introspection":"off"}}]}}"#,
+            r#"{{"issuers":[{{"issuer":"{}","introspection":"{mode}"}},{{"issuer":"{OTHER_ISSUER}","introspection":"off"}}],"submission":{submission}}}"#,
             psc.issuer()
         );
         let release = Release::load(&Engine::new(Limits::default()).unwrap(), wasm, &settings).unwrap();
         let clock = Clock::manual(UnixSeconds(psc.now()));
         let trail = Trail::default();
+        let trust_space = TrustSpace::default();
         let gate = Gate::new(Parts {
             release,
             issuers: vec![
@@ -82,6 +87,7 @@ impl Bench {
                 issuer(OTHER_ISSUER, &other, &http, None).await,
             ],
             directory: directory(),
+            trust_space: trust_space.clone(),
             rails: Rails { leeway: 5, session_max: 4 * 3600 },
             signatures: Signatures::new(1000),
             throttle: Throttle::new(&allowance),
@@ -89,7 +95,7 @@ impl Bench {
             clock: clock.clone(),
             max_in_flight: 64,
         });
-        Self { psc, gate, clock, trail }
+        Self { psc, gate, clock, trail, trust_space }
     }
 
     /// Shows a bare token, as Dovecot does.

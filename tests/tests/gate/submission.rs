@@ -1,13 +1,15 @@
 //! Sending, with the embedded policy and with one that lets everybody send as anybody: what the directory does not give
 //! to the proven person, neither may use.
 
+use octroi::clock::UnixSeconds;
 use octroi::evidence::directory::{IdNat, MailboxAddress};
+use octroi::evidence::trust_space::{DomainName, TrustList};
 use octroi::gate::{Encryption, Login, Stage, Submission, SubmissionOutcome};
 use octroi::policy::EMBEDDED;
 use octroi::reason::{SubmissionReason, UnavailableReason};
 use octroi_psc::doctor_one;
 
-use super::bench::{Bench, DEUX, SECRETARIAT, UN};
+use super::bench::{Bench, DEUX, SECRETARIAT, Setup, UN};
 use super::guests::guest;
 
 /// Doctor one's login, as the SASL door remembers it, and a message under it.
@@ -59,6 +61,41 @@ async fn old_encryption_and_crowds_of_recipients_are_refused() {
     let crowd = Submission { stage: Stage::Data, recipients: 101, ..good };
     assert_eq!(bench.gate.judge_submission(&old), SubmissionOutcome::Deny(SubmissionReason::TlsTooOld));
     assert_eq!(bench.gate.judge_submission(&crowd), SubmissionOutcome::Deny(SubmissionReason::TooManyRecipients));
+}
+
+/// A message to somebody, where the policy asks for the trust space.
+async fn to_somebody(bench: &Bench) -> Submission {
+    let recipient = Some("confrere@chu.example.test".to_owned());
+    Submission { stage: Stage::Rcpt, recipient, ..submission(bench, UN).await }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn recipients_are_held_against_the_trust_space_where_the_policy_asks() {
+    let bench = Bench::with(Setup { submission: r#"{"recipient_domains":"trust-space"}"#, ..Setup::default() }).await;
+    let to = to_somebody(&bench).await;
+    let put_off = SubmissionOutcome::Unavailable(UnavailableReason::TrustSpaceUnavailable);
+    assert_eq!(bench.gate.judge_submission(&to), put_off, "no list: neither a yes nor a no");
+    bench.trust_space.publish(list(&["other.example.test"]));
+    let refused = SubmissionOutcome::Deny(SubmissionReason::RecipientRefused);
+    assert_eq!(bench.gate.judge_submission(&to), refused);
+    bench.trust_space.publish(list(&["other.example.test", "chu.example.test"]));
+    assert_eq!(bench.gate.judge_submission(&to), SubmissionOutcome::Allow);
+    let routed = Submission { recipient: Some("a%evil.test@chu.example.test".to_owned()), ..to };
+    assert_eq!(bench.gate.judge_submission(&routed), refused);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_held_against_the_trust_space_where_the_policy_does_not_ask() {
+    let bench = Bench::new(EMBEDDED, "off").await;
+    let to = to_somebody(&bench).await;
+    assert_eq!(bench.gate.judge_submission(&to), SubmissionOutcome::Allow);
+    bench.trust_space.publish(list(&["other.example.test"]));
+    assert_eq!(bench.gate.judge_submission(&to), SubmissionOutcome::Allow);
+}
+
+fn list(domains: &[&str]) -> TrustList {
+    let domains = domains.iter().map(|domain| DomainName::parse(domain).unwrap()).collect();
+    TrustList { generated: "today".into(), imported: UnixSeconds(1), domains }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::evidence::directory::MailboxAddress;
 use crate::proto::mailboxes_client::MailboxesClient;
 use crate::proto::status_client::StatusClient;
-use crate::proto::{GetStatusRequest, ListMailboxesRequest};
+use crate::proto::{GetStatusRequest, ListMailboxesRequest, TrustSpaceStatus};
 
 const PLACE: &str = "sidecar";
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -51,8 +51,25 @@ pub(super) async fn look(socket: &Path, config: &Config, report: &mut Report) ->
     } else {
         report.good("directory", format!("{} mailboxes", status.mailboxes));
     }
+    trust_space(config, status.trust_space.as_ref(), report);
     reserved(channel, config, report).await;
     true
+}
+
+/// A policy that asks for the trust space needs its list.
+fn trust_space(config: &Config, list: Option<&TrustSpaceStatus>, report: &mut Report) {
+    let asked = config.policy.settings.get("submission").and_then(|submission| submission.get("recipient_domains"));
+    match (asked.and_then(serde_json::Value::as_str), list) {
+        (Some("trust-space"), None) => report.mistake(
+            "trust space",
+            "no list of it, and [policy.settings] asks for one: every message with a recipient is put off",
+            "octroi trust-space import FILE, and once a day from then on",
+        ),
+        (Some("trust-space"), Some(list)) => {
+            report.good("trust space", format!("{} domains, list of {}", list.domains, list.generated));
+        }
+        (Some(_) | None, Some(_) | None) => {}
+    }
 }
 
 /// The addresses of the live probe must be nobody's mailbox.

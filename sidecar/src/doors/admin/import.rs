@@ -9,7 +9,7 @@ use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
 use super::store_status;
 use crate::evidence::directory::{Directory, Mailbox, Snapshot};
-use crate::evidence::import::{self, BadFile, Import, Surroundings};
+use crate::evidence::import::{self, BadFile, BadLine, Import, Surroundings};
 use crate::proto;
 use crate::store::Store;
 
@@ -46,7 +46,7 @@ impl Importer {
         let import = match parsed.map_err(|error| Status::internal(error.to_string()))? {
             Ok(import) => import,
             Err(bad) if dry_run => return Ok(refused(bad)),
-            Err(bad) => return Err(invalid(&bad)),
+            Err(bad) => return Err(invalid("csv", &bad)),
         };
         let _turn = self.turn.lock().await;
         let response = compare(self.directory.snapshot().mailboxes(), &import);
@@ -90,22 +90,25 @@ fn compare(present: &[Mailbox], import: &Import) -> proto::ImportResponse {
 
 /// A dry run's reply to a file that does not hold.
 fn refused(bad: BadFile) -> proto::ImportResponse {
-    let problems = bad.problems.into_iter();
-    proto::ImportResponse {
-        problem_count: bad.total as u64,
-        problems: problems.map(|p| proto::BadLine { line: p.line, column: p.column, expected: p.expected }).collect(),
-        ..proto::ImportResponse::default()
-    }
+    let (problem_count, problems) = told(bad);
+    proto::ImportResponse { problem_count, problems, ..proto::ImportResponse::default() }
 }
 
-fn invalid(bad: &BadFile) -> Status {
+/// The problems of a file, as a dry run's reply tells them: how many, and the first of them.
+pub(super) fn told(bad: BadFile) -> (u64, Vec<proto::BadLine>) {
+    let line = |bad: BadLine| proto::BadLine { line: bad.line, column: bad.column, expected: bad.expected };
+    (bad.total as u64, bad.problems.into_iter().map(line).collect())
+}
+
+/// The refusal of a file that came in `field` of a request.
+pub(super) fn invalid(field: &'static str, bad: &BadFile) -> Status {
     let violations = bad.problems.iter().take(MAX_VIOLATIONS).map(|problem| {
         let mut description = problem.to_string();
-        // Addresses and texts of problems are ASCII; a cut elsewhere would be no text.
+        // Character by character: a cut within one would be no text.
         while description.len() > MAX_DESCRIPTION {
             description.pop();
         }
-        FieldViolation::new("csv", description)
+        FieldViolation::new(field, description)
     });
     let details = ErrorDetails::with_bad_request(violations.collect::<Vec<_>>());
     let message = format!("nothing imported: {} problems; a dry run lists them", bad.total);

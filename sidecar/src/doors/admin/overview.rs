@@ -8,6 +8,7 @@ use tonic::{Request, Response, Status};
 use crate::clock::Clock;
 use crate::config::IntrospectionMode;
 use crate::evidence::directory::Directory;
+use crate::evidence::trust_space::TrustSpace;
 use crate::gate::Gate;
 use crate::proto;
 use crate::proto::status_server::Status as StatusService;
@@ -23,6 +24,8 @@ pub struct Overview {
     pub introspection: Vec<(String, IntrospectionMode)>,
     /// Whose mailbox it is.
     pub directory: Directory,
+    /// To whom one may send.
+    pub trust_space: TrustSpace,
     /// Counters of every part that has some.
     pub counts: Vec<Counts>,
     /// The clock.
@@ -45,6 +48,11 @@ impl Overview {
             policy_digest: release.digest().to_owned(),
             issuers: self.gate.issuers().iter().map(|issuer| self.issuer(issuer)).collect(),
             mailboxes: self.directory.snapshot().mailboxes().len() as u64,
+            trust_space: self.trust_space.list().map(|list| proto::TrustSpaceStatus {
+                generated: list.generated.clone(),
+                imported_at: list.imported.0,
+                domains: list.domains.len() as u64,
+            }),
             counters: self.counts.iter().flat_map(|counts| counts()).collect(),
         }
     }

@@ -1,9 +1,11 @@
 use super::*;
-use crate::clock::UnixSeconds;
+use crate::clock::{Clock, UnixSeconds};
 use crate::evidence::directory::MailboxAddress;
 use crate::evidence::import::Surroundings;
+use crate::evidence::trust_space::TrustSpace;
 use crate::proto::mailboxes_client::MailboxesClient;
 use crate::proto::probe_client::ProbeClient;
+use crate::proto::trust_space_client::TrustSpaceClient;
 use crate::store::{Authentication, Means, Sqlite};
 
 const FILE: &str = "address,kind,persons,aliases\na@x.test,PER,1,\nb@x.test,ORG,1|2,c@x.test\nd@x.test,APP,,\n";
@@ -12,6 +14,7 @@ const FILE: &str = "address,kind,persons,aliases\na@x.test,PER,1,\nb@x.test,ORG,
 struct Served {
     store: Arc<dyn Store>,
     directory: Directory,
+    trust_space: TrustSpace,
     channel: tonic::transport::Channel,
     _folder: tempfile::TempDir,
 }
@@ -22,16 +25,20 @@ async fn served(probes: Option<Arc<Probes>>) -> Served {
     let directory = Directory::default();
     let importer = Importer::new(Arc::clone(&store), directory.clone(), Surroundings::default());
     let service = MailboxesService { importer, directory: directory.clone(), store: Arc::clone(&store) };
+    let trust_space = TrustSpace::default();
+    let clock = Clock::manual(UnixSeconds(1_000));
+    let lists = TrustSpaceImporter::new(Arc::clone(&store), trust_space.clone(), clock);
     let path = folder.path().join("admin.sock");
     let door = UnixDoor::bind(&path, &[rustix::process::getuid().as_raw()]).unwrap();
     let router = server("octroi.v1.Mailboxes")
         .await
         .add_service(MailboxesServer::new(service).max_decoding_message_size(MAX_REQUEST))
+        .add_service(TrustSpaceServer::new(lists).max_decoding_message_size(MAX_REQUEST))
         .add_service(ProbeServer::new(ProbeService(probes)));
     tokio::spawn(router.serve_with_incoming(door.incoming()));
     let socket = format!("unix:{}", path.display());
     let channel = tonic::transport::Endpoint::new(socket).unwrap().connect().await.unwrap();
-    Served { store, directory, channel, _folder: folder }
+    Served { store, directory, trust_space, channel, _folder: folder }
 }
 
 fn import(csv: &str, dry_run: bool) -> proto::ImportRequest {
@@ -72,6 +79,50 @@ async fn a_bad_file_changes_nothing_and_tells_every_bad_line() {
     assert_eq!((dry.problem_count, dry.problems.len()), (30_000, 10_000));
     assert_eq!(served.directory.snapshot().mailboxes(), before);
     assert_eq!(served.store.load_directory().await.unwrap(), before);
+}
+
+fn list(domains: &[&str], date: &str) -> proto::ImportTrustSpaceRequest {
+    let entries: String = domains.iter().map(|name| format!("<Domaine><Nom>{name}</Nom></Domaine>\n")).collect();
+    let namespace = crate::evidence::trust_space::document::NAMESPACE;
+    let xml = format!("<L xmlns='{namespace}'><DateDeGeneration>{date}</DateDeGeneration>\n{entries}</L>");
+    proto::ImportTrustSpaceRequest { xml: xml.into_bytes(), dry_run: false, leave_out_invalid: false }
+}
+
+#[tokio::test]
+async fn a_list_of_the_trust_space_is_stored_and_published_and_tells_what_it_changed() {
+    let served = served(None).await;
+    let mut client = TrustSpaceClient::new(served.channel.clone());
+    let dry = proto::ImportTrustSpaceRequest { dry_run: true, ..list(&["a.test", "b.test"], "one") };
+    assert_eq!(client.import(dry).await.unwrap().into_inner().added, 2);
+    assert!(served.trust_space.list().is_none());
+    client.import(list(&["a.test", "b.test"], "one")).await.unwrap();
+    let second = client.import(list(&["b.test", "c.test", "d.test"], "two")).await.unwrap().into_inner();
+    assert_eq!((second.generated.as_str(), second.total, second.added, second.removed), ("two", 3, 2, 1));
+    let published = served.trust_space.list().unwrap();
+    assert_eq!((published.holds("x@c.test"), published.holds("x@a.test")), (true, false));
+    assert_eq!(served.store.load_trust_space().await.unwrap().as_ref(), Some(&*published));
+}
+
+#[tokio::test]
+async fn a_bad_list_of_the_trust_space_changes_nothing_and_tells_every_bad_line() {
+    let served = served(None).await;
+    let mut client = TrustSpaceClient::new(served.channel.clone());
+    client.import(list(&["a.test"], "one")).await.unwrap();
+    let before = served.trust_space.list();
+    let bad = list(&["b.test", "no domain", "nor this"], "two");
+    let status = client.import(bad.clone()).await.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::InvalidArgument);
+    let violations = status.get_error_details().bad_request().unwrap().field_violations.clone();
+    assert!(violations[0].description.starts_with("line 3: "), "{violations:?}");
+    let dry = proto::ImportTrustSpaceRequest { dry_run: true, ..bad.clone() };
+    assert_eq!(client.import(dry).await.unwrap().into_inner().problem_count, 2);
+    assert_eq!(
+        (served.trust_space.list(), served.store.load_trust_space().await.unwrap()),
+        (before.clone(), before.map(Arc::unwrap_or_clone))
+    );
+    let rest = proto::ImportTrustSpaceRequest { leave_out_invalid: true, ..bad };
+    let rest = client.import(rest).await.unwrap().into_inner();
+    assert_eq!((rest.total, rest.left_out, rest.remarks.len()), (1, 2, 2));
 }
 
 #[tokio::test]

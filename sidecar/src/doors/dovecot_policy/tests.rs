@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::doors::handles::Entry;
 use crate::evidence::directory::{IdNat, Mailbox, MailboxKind, Snapshot};
+use crate::evidence::trust_space::TrustList;
 use crate::gate::DecisionId;
 use crate::store::{LastAuthentication, Page, StoreError};
 
@@ -32,6 +33,14 @@ impl Store for Memory {
     }
 
     async fn replace_directory(&self, _: Vec<Mailbox>) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn load_trust_space(&self) -> Result<Option<TrustList>, StoreError> {
+        Ok(None)
+    }
+
+    async fn replace_trust_space(&self, _: TrustList) -> Result<(), StoreError> {
         Ok(())
     }
 
