@@ -1,10 +1,11 @@
-//! The audit trail: one JSON line per decision and per after-auth answer, and the counters that go with them.
+//! The audit trail: one JSON line per decision, per after-auth answer and per message, and the counters that go with them.
 //!
 //! Never a credential, never a claim: the person is a keyed digest. Recording never blocks a login: a thread writes,
 //! a bounded queue lies between, and what does not fit is counted and told.
 
 mod counters;
 mod entry;
+mod submission;
 mod writer;
 
 use std::fmt;
@@ -17,6 +18,8 @@ use std::time::Duration;
 
 use self::counters::Counters;
 use self::entry::{AfterAuthEntry, Entry, JudgementEntry};
+use self::submission::SubmissionEntry;
+pub use self::submission::Submitted;
 use self::writer::Writer;
 use crate::clock::UnixSeconds;
 use crate::gate::{Attempt, DecisionId, Outcome};
@@ -117,6 +120,14 @@ impl Audit {
     /// Records an answer to Dovecot's after-auth question.
     pub fn after_auth(&self, answer: &AfterAuth<'_>) {
         self.0.writer.send(Entry::AfterAuth(Box::new(AfterAuthEntry::new(answer))));
+    }
+
+    /// Records an answer about a message, where it matters.
+    pub fn submission(&self, submitted: &Submitted<'_>) {
+        if submitted.matters() {
+            self.0.counters.count_submission(submitted.outcome);
+            self.0.writer.send(Entry::Submission(Box::new(SubmissionEntry::new(submitted))));
+        }
     }
 
     /// Opens the file anew: after it was rotated away.

@@ -1,9 +1,9 @@
-//! Keeps the record of after-auth answers: from what the door says to a line of the audit trail.
+//! Keeps the record of what doors answer by themselves: from what a door says to a line of the audit trail.
 
-use crate::audit::{AfterAuth, Audit};
+use crate::audit::{AfterAuth, Audit, Submitted};
 use crate::doors::dovecot_policy::{PolicyDoor, Tally};
 use crate::doors::handles::Purpose;
-use crate::doors::ports::{AfterAuthOutcome, Witness};
+use crate::doors::ports::{AfterAuthOutcome, UnjoinedWitness, Witness};
 
 /// A witness that writes to the trail.
 pub(super) fn witness(audit: Audit) -> Witness {
@@ -29,6 +29,25 @@ pub(super) fn witness(audit: Audit) -> Witness {
             mechanism: answer.mechanism,
             identity_digest: digest.as_deref(),
             counted: matches!(answer.outcome, AfterAuthOutcome::Allowed { counted: true }),
+        });
+    })
+}
+
+/// A witness of messages without a login that writes to the trail.
+pub(super) fn unjoined(audit: Audit) -> UnjoinedWitness {
+    UnjoinedWitness::new(move |message| {
+        audit.submission(&Submitted {
+            now: message.at,
+            stage: message.stage,
+            outcome: message.outcome,
+            login: None,
+            sasl_username: message.sasl_username,
+            sender: message.sender,
+            recipient: message.recipient,
+            recipients: 0,
+            bytes: 0,
+            client: message.client,
+            release: None,
         });
     })
 }

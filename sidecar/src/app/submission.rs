@@ -9,8 +9,9 @@ use nix::unistd::{Gid, User};
 use tokio::net::UnixStream;
 
 use super::doors::{Running, bind};
+use super::record;
 use crate::config::Postfix;
-use crate::doors::delegation::DelegationDoor;
+use crate::doors::delegation::{DelegationDoor, DelegationParts};
 use crate::doors::join::Joins;
 use crate::doors::sasl::{SaslDoor, SaslParts};
 use crate::doors::streams::{self, StreamLimits};
@@ -36,7 +37,12 @@ impl Running {
             joins: Arc::clone(&joins),
             clock: ground.clock.clone(),
         }));
-        let delegation = Arc::new(DelegationDoor::new(Arc::clone(&ground.gate).into(), joins, ground.clock.clone()));
+        let delegation = Arc::new(DelegationDoor::new(DelegationParts {
+            judge: Arc::clone(&ground.gate).into(),
+            joins,
+            witness: record::unjoined(ground.audit.clone()),
+            clock: ground.clock.clone(),
+        }));
         let end = self.end();
         self.spawn(streams::serve(sasl_socket.incoming(), StreamLimits::default(), end, move |stream, draining| {
             let (door, peer) = (Arc::clone(&sasl), peer(&stream));

@@ -1,9 +1,9 @@
-//! Decisions counted by outcome and reason: one atomic each, made once.
+//! Decisions and messages counted by outcome and reason: one atomic each, made once.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::gate::Outcome;
-use crate::reason::{DenyReason, UnavailableReason};
+use crate::gate::{Outcome, SubmissionOutcome};
+use crate::reason::{DenyReason, SubmissionReason, UnavailableReason};
 
 /// The counters.
 pub(super) struct Counters {
@@ -12,6 +12,9 @@ pub(super) struct Counters {
     identities_differ: AtomicU64,
     denied: Vec<AtomicU64>,
     unavailable: Vec<AtomicU64>,
+    submissions_allowed: AtomicU64,
+    submissions_denied: Vec<AtomicU64>,
+    submissions_unavailable: Vec<AtomicU64>,
 }
 
 impl Default for Counters {
@@ -23,6 +26,9 @@ impl Default for Counters {
             identities_differ: AtomicU64::default(),
             denied: zeroes(DenyReason::ALL.len()),
             unavailable: zeroes(UnavailableReason::ALL.len()),
+            submissions_allowed: AtomicU64::default(),
+            submissions_denied: zeroes(SubmissionReason::ALL.len()),
+            submissions_unavailable: zeroes(UnavailableReason::ALL.len()),
         }
     }
 }
@@ -30,7 +36,6 @@ impl Default for Counters {
 impl Counters {
     /// Counts one decision.
     pub(super) fn count(&self, outcome: &Outcome, identities_differ: bool) {
-        let add = |counter: &AtomicU64| counter.fetch_add(1, Ordering::Relaxed);
         match outcome {
             Outcome::Allow(permit) => {
                 add(&self.allowed);
@@ -38,12 +43,20 @@ impl Counters {
                     add(&self.degraded);
                 }
             }
-            // The lists have one counter for each reason, in the order of `ALL`, which is that of the declaration.
-            Outcome::Deny(reason) => drop(self.denied.get(*reason as usize).map(add)),
-            Outcome::Unavailable(reason) => drop(self.unavailable.get(*reason as usize).map(add)),
+            Outcome::Deny(reason) => count(&self.denied, *reason as usize),
+            Outcome::Unavailable(reason) => count(&self.unavailable, *reason as usize),
         }
         if identities_differ {
             add(&self.identities_differ);
+        }
+    }
+
+    /// Counts one answer about a message.
+    pub(super) fn count_submission(&self, outcome: SubmissionOutcome) {
+        match outcome {
+            SubmissionOutcome::Allow => add(&self.submissions_allowed),
+            SubmissionOutcome::Deny(reason) => count(&self.submissions_denied, reason as usize),
+            SubmissionOutcome::Unavailable(reason) => count(&self.submissions_unavailable, reason as usize),
         }
     }
 
@@ -54,15 +67,31 @@ impl Counters {
             ("decisions_allowed".to_owned(), read(&self.allowed)),
             ("decisions_allowed_degraded".to_owned(), read(&self.degraded)),
             ("decisions_identities_differ".to_owned(), read(&self.identities_differ)),
+            ("submissions_allowed".to_owned(), read(&self.submissions_allowed)),
         ];
-        let denied = DenyReason::ALL.iter().map(|r| ("denied", r.code())).zip(&self.denied);
-        let unavailable = UnavailableReason::ALL.iter().map(|r| ("unavailable", r.code())).zip(&self.unavailable);
-        for ((outcome, code), counter) in denied.chain(unavailable) {
+        let denied = DenyReason::ALL.iter().map(|r| ("decisions_denied", r.code())).zip(&self.denied);
+        let outages = || UnavailableReason::ALL.iter().map(|r| r.code());
+        let unavailable = outages().map(|code| ("decisions_unavailable", code)).zip(&self.unavailable);
+        let refused = SubmissionReason::ALL.iter().map(|r| ("submissions_denied", r.code()));
+        let refused = refused.zip(&self.submissions_denied);
+        let put_off = outages().map(|code| ("submissions_unavailable", code)).zip(&self.submissions_unavailable);
+        for ((name, code), counter) in denied.chain(unavailable).chain(refused).chain(put_off) {
             let count = read(counter);
             if count > 0 {
-                counts.push((format!("decisions_{outcome}_{}", code.replace('-', "_")), count));
+                counts.push((format!("{name}_{}", code.replace('-', "_")), count));
             }
         }
         counts
+    }
+}
+
+fn add(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+/// The lists have one counter for each reason, in the order of `ALL`, which is that of the declaration.
+fn count(counters: &[AtomicU64], reason: usize) {
+    if let Some(counter) = counters.get(reason) {
+        add(counter);
     }
 }

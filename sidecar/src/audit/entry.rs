@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
+use super::submission::SubmissionEntry;
 use super::{AfterAuth, Judgement};
 use crate::clock::UnixSeconds;
 use crate::evidence::directory::{IdNat, MailboxAddress};
@@ -19,6 +20,8 @@ pub(super) enum Entry {
     Judgement(Box<JudgementEntry>),
     /// An after-auth answer.
     AfterAuth(Box<AfterAuthEntry>),
+    /// An answer about a message.
+    Submission(Box<SubmissionEntry>),
     /// The file is to be opened anew.
     Reopen,
 }
@@ -147,7 +150,7 @@ impl AfterAuthEntry {
 }
 
 /// An address, if it is one: a client may write anything into a user name, even its token.
-fn mailbox(text: &str) -> Option<String> {
+pub(super) fn mailbox(text: &str) -> Option<String> {
     MailboxAddress::parse(text).ok().map(|address| address.to_string())
 }
 
@@ -164,7 +167,7 @@ const fn protocol(protocol: Protocol) -> &'static str {
 }
 
 /// RFC 3339, in UTC; the number itself where no calendar reaches.
-fn timestamp(at: UnixSeconds) -> String {
+pub(super) fn timestamp(at: UnixSeconds) -> String {
     let seconds = i64::try_from(at.0).unwrap_or(i64::MAX);
     jiff::Timestamp::from_second(seconds).map_or_else(|_| at.0.to_string(), |time| time.to_string())
 }

@@ -98,6 +98,7 @@ impl Trail {
         let line = match entry {
             Entry::Judgement(entry) => entry.finish(&self.pseudonyms),
             Entry::AfterAuth(entry) => entry.finish(),
+            Entry::Submission(entry) => entry.finish(&self.pseudonyms),
             Entry::Reopen => {
                 self.reopen();
                 return 0;

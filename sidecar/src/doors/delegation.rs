@@ -16,10 +16,10 @@ use self::request::{Malformed, Question, State};
 use super::answer::delegation;
 use super::framing::{FrameError, FrameLimits, Frames};
 use super::join::Joins;
-use super::ports::SubmissionJudge;
+use super::ports::{SubmissionJudge, Unjoined, UnjoinedWitness};
 use super::streams::Draining;
 use crate::clock::Clock;
-use crate::gate::{Stage, Submission, SubmissionOutcome};
+use crate::gate::{Login, Stage, Submission, SubmissionOutcome};
 use crate::reason::{SubmissionReason, UnavailableReason};
 
 /// Sizes and times. 64 KiB holds a question whose sender, recipient and HELO are each as long as the longest SMTP line
@@ -31,13 +31,22 @@ const REST: Duration = Duration::from_secs(3600);
 /// Time for Postfix to take an answer.
 const WRITE: Duration = Duration::from_secs(10);
 
+/// What the delegation door works with.
+#[derive(Clone, Debug)]
+pub struct DelegationParts {
+    /// Who judges messages under a login.
+    pub judge: SubmissionJudge,
+    /// The logins of the smtpd processes.
+    pub joins: Arc<Joins>,
+    /// Who keeps the record of questions without a login.
+    pub witness: UnjoinedWitness,
+    /// The clock.
+    pub clock: Clock,
+}
+
 /// The delegation door.
 #[derive(Debug)]
-pub struct DelegationDoor {
-    judge: SubmissionJudge,
-    joins: Arc<Joins>,
-    clock: Clock,
-}
+pub struct DelegationDoor(DelegationParts);
 
 /// Which smtpd is at the other end: one process keeps one connection for all its clients.
 #[derive(Debug)]
@@ -74,10 +83,10 @@ enum End {
 }
 
 impl DelegationDoor {
-    /// A door before `judge`, joined to the logins in `joins`.
+    /// A door made of its parts.
     #[must_use]
-    pub const fn new(judge: SubmissionJudge, joins: Arc<Joins>, clock: Clock) -> Self {
-        Self { judge, joins, clock }
+    pub const fn new(parts: DelegationParts) -> Self {
+        Self(parts)
     }
 
     /// Serves one connection. `peer` is the process at its other end where the kernel tells (SO_PEERCRED).
@@ -118,7 +127,7 @@ impl DelegationDoor {
         match question.state {
             State::Connect => {
                 if let Some(pid) = pid {
-                    self.joins.reset(pid);
+                    self.0.joins.reset(pid);
                 }
                 SubmissionOutcome::Allow
             }
@@ -128,14 +137,23 @@ impl DelegationDoor {
     }
 
     async fn transaction(&self, question: Question, stage: Stage, pid: Option<u32>) -> SubmissionOutcome {
-        if question.sasl_username.is_empty() {
-            return SubmissionOutcome::Deny(SubmissionReason::NotAuthenticated);
-        }
-        let login = pid.and_then(|pid| self.joins.find(pid, &question.sasl_username, self.clock.now()));
-        // Postfix says that there is a login, and we know of none: we have forgotten it, or it is not ours. Either way
-        // the client is not told that its message is bad.
-        let Some(login) = login else { return SubmissionOutcome::Unavailable(UnavailableReason::LoginUnknown) };
-        self.judge
+        let login = match self.login(&question, pid) {
+            Ok(login) => login,
+            Err(outcome) => {
+                self.0.witness.unjoined(&Unjoined {
+                    at: self.0.clock.now(),
+                    stage,
+                    sasl_username: &question.sasl_username,
+                    sender: &question.sender,
+                    recipient: question.recipient.as_deref(),
+                    client: question.client,
+                    outcome,
+                });
+                return outcome;
+            }
+        };
+        self.0
+            .judge
             .judge(Submission {
                 login,
                 stage,
@@ -147,6 +165,17 @@ impl DelegationDoor {
                 client: question.client,
             })
             .await
+    }
+
+    /// The login under which this is sent, or the answer where there is none.
+    fn login(&self, question: &Question, pid: Option<u32>) -> Result<Login, SubmissionOutcome> {
+        if question.sasl_username.is_empty() {
+            return Err(SubmissionOutcome::Deny(SubmissionReason::NotAuthenticated));
+        }
+        let login = pid.and_then(|pid| self.0.joins.find(pid, &question.sasl_username, self.0.clock.now()));
+        // Postfix says that there is a login, and we know of none: we have forgotten it, or it is not ours. Either way
+        // the client is not told that its message is bad.
+        login.ok_or(SubmissionOutcome::Unavailable(UnavailableReason::LoginUnknown))
     }
 }
 

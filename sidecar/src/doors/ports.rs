@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::handles::{Handle, Purpose};
 use crate::clock::UnixSeconds;
 use crate::evidence::directory::MailboxAddress;
-use crate::gate::{Attempt, Decision, Gate, Submission, SubmissionOutcome};
+use crate::gate::{Attempt, Decision, Gate, Stage, Submission, SubmissionOutcome};
 use crate::reason::{DenyReason, UnavailableReason};
 
 type Judging = Pin<Box<dyn Future<Output = Decision> + Send>>;
@@ -105,6 +105,46 @@ impl Witness {
 impl fmt::Debug for Witness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Witness(..)")
+    }
+}
+
+/// A message that was asked about without a login that is known here.
+#[derive(Clone, Copy, Debug)]
+pub struct Unjoined<'a> {
+    /// When.
+    pub at: UnixSeconds,
+    /// How far the transaction had come.
+    pub stage: Stage,
+    /// What the mail server calls the login; empty where there is none.
+    pub sasl_username: &'a str,
+    /// `MAIL FROM`, unchecked.
+    pub sender: &'a str,
+    /// `RCPT TO`, unchecked.
+    pub recipient: Option<&'a str>,
+    /// Address of the mail client.
+    pub client: Option<IpAddr>,
+    /// The answer.
+    pub outcome: SubmissionOutcome,
+}
+
+/// Keeps the record of messages without a login. Must not block: a mail server waits for it.
+#[derive(Clone)]
+pub struct UnjoinedWitness(Arc<dyn Fn(&Unjoined<'_>) + Send + Sync>);
+
+impl UnjoinedWitness {
+    /// A witness that calls `record`.
+    pub fn new(record: impl Fn(&Unjoined<'_>) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(record))
+    }
+
+    pub(super) fn unjoined(&self, message: &Unjoined<'_>) {
+        (self.0)(message);
+    }
+}
+
+impl fmt::Debug for UnjoinedWitness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("UnjoinedWitness(..)")
     }
 }
 

@@ -6,8 +6,10 @@
 use std::net::IpAddr;
 
 use super::{DecisionId, Gate, Issuer};
+use crate::audit::Submitted;
 use crate::clock::UnixSeconds;
 use crate::evidence::directory::{IdNat, MailboxAddress, Snapshot};
+use crate::policy::Release;
 use crate::policy::wit::submission as wit;
 use crate::rails;
 use crate::reason::{SubmissionReason, UnavailableReason};
@@ -38,6 +40,19 @@ pub enum Stage {
     Data,
     /// After the message.
     EndOfMessage,
+}
+
+impl Stage {
+    /// Name in records.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Mail => "mail",
+            Self::Rcpt => "rcpt",
+            Self::Data => "data",
+            Self::EndOfMessage => "end-of-message",
+        }
+    }
 }
 
 /// What encrypts the mail client's connection.
@@ -96,10 +111,24 @@ impl From<UnavailableReason> for SubmissionOutcome {
 }
 
 impl Gate {
-    /// Judges one message at one stage of its transaction.
+    /// Judges one message at one stage of its transaction, and records what matters of it.
     #[must_use]
     pub fn judge_submission(&self, submission: &Submission) -> SubmissionOutcome {
-        let outcome = self.submission(submission);
+        let release = self.release.load_full();
+        let outcome = self.submission(&release, submission);
+        self.audit.submission(&Submitted {
+            now: self.clock.now(),
+            stage: submission.stage,
+            outcome,
+            login: Some(&submission.login),
+            sasl_username: "",
+            sender: &submission.sender,
+            recipient: submission.recipient.as_deref(),
+            recipients: submission.recipients,
+            bytes: submission.bytes,
+            client: submission.client,
+            release: Some(release.digest()),
+        });
         if let SubmissionOutcome::Deny(reason) = outcome {
             // Addresses stay out of the log: the decision leads to the audit record of the login.
             tracing::info!(decision = %submission.login.decision, reason = reason.code(), "a message is refused");
@@ -107,7 +136,7 @@ impl Gate {
         outcome
     }
 
-    fn submission(&self, submission: &Submission) -> SubmissionOutcome {
+    fn submission(&self, release: &Release, submission: &Submission) -> SubmissionOutcome {
         let Ok(_place) = self.in_flight.try_acquire() else { return UnavailableReason::Overloaded.into() };
         // An issuer that was taken out of the configuration since: its logins are no longer ours.
         let Some(issuer) = self.issuer(&submission.login.issuer) else {
@@ -115,7 +144,6 @@ impl Gate {
         };
         let directory = self.directory.snapshot();
         let own = own(&directory, &submission.login.identity, issuer);
-        let release = self.release.load_full();
         let inside = submission.recipient.as_deref().and_then(|recipient| self.trust_space.holds(recipient));
         let request = request(submission, &own, inside);
         match release.instance().and_then(|mut instance| instance.judge(&request)) {

@@ -63,6 +63,31 @@ async fn old_encryption_and_crowds_of_recipients_are_refused() {
     assert_eq!(bench.gate.judge_submission(&crowd), SubmissionOutcome::Deny(SubmissionReason::TooManyRecipients));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_leaves_one_line_that_leads_to_its_login() {
+    let bench = Bench::new(EMBEDDED, "off").await;
+    let own = submission(&bench, UN).await;
+    for stage in [Stage::Mail, Stage::Rcpt, Stage::Data, Stage::EndOfMessage] {
+        let outcome = bench.gate.judge_submission(&Submission { stage, ..own.clone() });
+        assert_eq!(outcome, SubmissionOutcome::Allow, "{stage:?}");
+    }
+    let other = Submission { sender: DEUX.to_owned(), ..own.clone() };
+    assert_eq!(bench.gate.judge_submission(&other), REFUSED);
+    let decision = own.login.decision.to_string();
+    let Bench { gate, trail, .. } = bench;
+    // The last user of the trail writes what waits.
+    drop(gate);
+    let lines: Vec<serde_json::Value> =
+        trail.text().lines().map(|line| serde_json::from_str(line).unwrap()).filter(of_submission).collect();
+    let told: Vec<_> = lines.iter().map(|line| [&line["stage"], &line["outcome"], &line["sender"]]).collect();
+    assert_eq!(told, [["end-of-message", "allow", UN], ["mail", "deny", DEUX]]);
+    assert!(lines.iter().all(|line| line["decision"] == decision.as_str() && line["mailbox"] == UN), "{lines:?}");
+}
+
+fn of_submission(line: &serde_json::Value) -> bool {
+    line["event"] == "submission"
+}
+
 /// A message to somebody, where the policy asks for the trust space.
 async fn to_somebody(bench: &Bench) -> Submission {
     let recipient = Some("confrere@chu.example.test".to_owned());

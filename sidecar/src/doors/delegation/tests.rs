@@ -17,6 +17,7 @@ struct Bench {
     door: Arc<DelegationDoor>,
     joins: Arc<Joins>,
     asked: Arc<Mutex<Vec<Submission>>>,
+    unjoined: Arc<Mutex<Vec<String>>>,
 }
 
 /// A judge that lets a login send as itself alone.
@@ -28,8 +29,14 @@ fn bench() -> Bench {
         seen.lock().unwrap().push(submission);
         async move { if own { SubmissionOutcome::Allow } else { SubmissionOutcome::Deny(SubmissionReason::SenderRefused) } }
     });
-    let door = DelegationDoor::new(judge, Arc::clone(&joins), Clock::manual(NOW));
-    Bench { door: Arc::new(door), joins, asked }
+    let unjoined = Arc::<Mutex<Vec<String>>>::default();
+    let into = Arc::clone(&unjoined);
+    let witness = UnjoinedWitness::new(move |message| {
+        let Unjoined { stage, sasl_username, sender, outcome, .. } = message;
+        into.lock().unwrap().push(format!("{stage:?} {sasl_username} {sender} {outcome:?}"));
+    });
+    let parts = DelegationParts { judge, joins: Arc::clone(&joins), witness, clock: Clock::manual(NOW) };
+    Bench { door: Arc::new(DelegationDoor::new(parts)), joins, asked, unjoined }
 }
 
 impl Bench {
@@ -126,6 +133,19 @@ async fn a_login_without_a_new_connect_stage_does_not_leak_either() {
     assert_eq!(ask(&mut smtpd, &question("RCPT", "a@x.test", "a@x.test", "7.1.1.0")).await, DUNNO);
     let next = ask(&mut smtpd, &question("RCPT", "", "a@x.test", "7.1.1.0")).await;
     assert_eq!(next, refused(SubmissionReason::NotAuthenticated));
+}
+
+#[tokio::test]
+async fn a_message_without_a_known_login_is_recorded_by_the_door() {
+    let bench = bench();
+    let mut smtpd = bench.connect(Some(7));
+    for (state, user) in [("CONNECT", ""), ("EHLO", ""), ("MAIL", ""), ("RCPT", "a@x.test")] {
+        ask(&mut smtpd, &question(state, user, "a@x.test", "")).await;
+    }
+    bench.log_in(7, "a@x.test");
+    ask(&mut smtpd, &question("MAIL", "a@x.test", "a@x.test", "")).await;
+    let expected = ["Mail  a@x.test Deny(NotAuthenticated)", "Rcpt a@x.test a@x.test Unavailable(LoginUnknown)"];
+    assert_eq!(*bench.unjoined.lock().unwrap(), expected);
 }
 
 #[tokio::test]
