@@ -134,8 +134,13 @@ pub struct Postfix {
     /// `delegation_socket`: unix socket of the policy delegation. Default `/var/spool/postfix/octroi/policy`: Postfix's
     /// `check_policy_service unix:octroi/policy`.
     pub delegation_socket: PathBuf,
-    /// `user`: whom the mail server's daemon runs as; nobody else may connect, and its group is given the sockets.
-    /// Default `postfix`; `Debian-exim` for Exim.
+    /// `sasl_listen`: loopback address of the SASL server over TCP, beside the socket. Default none.
+    pub sasl_listen: Option<SocketAddr>,
+    /// `delegation_listen`: loopback address of the policy delegation over TCP, beside the socket. Default none. TCP does
+    /// not tell which process asks: logins are joined by what Postfix says of itself, from RCPT on.
+    pub delegation_listen: Option<SocketAddr>,
+    /// `user`: whom the mail server's daemon runs as; nobody else may connect, by socket or TCP, and its group is given
+    /// the sockets.     /// Default `postfix`; `Debian-exim` for Exim.
     pub user: String,
 }
 

@@ -1,27 +1,32 @@
-//! Opens the doors for Postfix and Exim: two unix sockets that one user alone may connect to.
+//! Opens the doors for Postfix and Exim: unix sockets and loopback addresses that one user alone may connect to.
 
+use std::io;
+use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
 use nix::unistd::{Gid, User};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
+use tokio_stream::wrappers::ReceiverStream;
 
 use super::doors::{Running, bind};
 use super::record;
 use crate::config::Postfix;
 use crate::doors::delegation::{DelegationDoor, DelegationParts};
 use crate::doors::join::Joins;
+use crate::doors::loopback::LoopbackDoor;
 use crate::doors::sasl::{SaslDoor, SaslParts};
-use crate::doors::streams::{self, StreamLimits};
+use crate::doors::streams::{self, Conversing, StreamLimits};
 use crate::doors::unix::UnixDoor;
 
 impl Running {
-    /// Opens both doors.
+    /// Opens both doors, each on its socket and, where configured, on its address.
     ///
     /// # Errors
-    /// The user does not exist, or a socket can't be made for it.
+    /// The user does not exist, a socket can't be made for it, or an address is taken.
     pub(super) fn open_postfix(&mut self, postfix: &Postfix) -> anyhow::Result<()> {
         let name = &postfix.user;
         let user = User::from_name(name)
@@ -29,6 +34,8 @@ impl Running {
             .with_context(|| format!("there is no user {name}: install the mail server, or correct [postfix] user"))?;
         let sasl_socket = open(&postfix.sasl_socket, &user)?;
         let delegation_socket = open(&postfix.delegation_socket, &user)?;
+        let listen = |address: &Option<SocketAddr>| address.map(|address| listen(address, &user)).transpose();
+        let (sasl_tcp, delegation_tcp) = (listen(&postfix.sasl_listen)?, listen(&postfix.delegation_listen)?);
         let ground = self.ground();
         let joins = Arc::new(Joins::new(Joins::CAPACITY, Joins::LIFE_SECONDS));
         let sasl = Arc::new(SaslDoor::new(SaslParts {
@@ -43,22 +50,28 @@ impl Running {
             witness: record::unjoined(ground.audit.clone()),
             clock: ground.clock.clone(),
         }));
-        let end = self.end();
-        self.spawn(streams::serve(sasl_socket.incoming(), StreamLimits::default(), end, move |stream, draining| {
-            let (door, peer) = (Arc::clone(&sasl), peer(&stream));
+        self.serve(sasl_socket.incoming(), &sasl, peer);
+        self.serve(delegation_socket.incoming(), &delegation, peer);
+        if let Some(door) = sasl_tcp {
+            self.serve(door.incoming(), &sasl, |_| None);
+        }
+        if let Some(door) = delegation_tcp {
+            self.serve(door.incoming(), &delegation, |_| None);
+        }
+        Ok(())
+    }
+
+    /// Serves connections with a door; `peer` tells the process at the other end.
+    fn serve<S, D>(&mut self, incoming: ReceiverStream<io::Result<S>>, door: &Arc<D>, peer: fn(&S) -> Option<u32>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        D: Conversing,
+    {
+        let (door, end) = (Arc::clone(door), self.end());
+        self.spawn(streams::serve(incoming, StreamLimits::default(), end, move |stream, draining| {
+            let (door, peer) = (Arc::clone(&door), peer(&stream));
             async move { door.converse(stream, peer, draining).await }
         }));
-        let end = self.end();
-        self.spawn(streams::serve(
-            delegation_socket.incoming(),
-            StreamLimits::default(),
-            end,
-            move |stream, draining| {
-                let (door, peer) = (Arc::clone(&delegation), peer(&stream));
-                async move { door.converse(stream, peer, draining).await }
-            },
-        ));
-        Ok(())
     }
 }
 
@@ -72,6 +85,13 @@ fn open(path: &Path, user: &User) -> anyhow::Result<UnixDoor> {
             path.display()
         )
     })?;
+    Ok(door)
+}
+
+/// Listens on a loopback address for `user`.
+fn listen(address: SocketAddr, user: &User) -> anyhow::Result<LoopbackDoor> {
+    let door = LoopbackDoor::bind(address, &[user.uid.as_raw()]).with_context(|| format!("listening on {address}"))?;
+    tracing::info!(address = %door.address(), "listening");
     Ok(door)
 }
 

@@ -1,8 +1,8 @@
-//! `[postfix]`: the two doors for Postfix or Exim, which are unix sockets in its queue directory.
+//! `[postfix]`: the two doors for Postfix or Exim: unix sockets in its queue directory, and loopback addresses.
 
-use super::Postfix;
 use super::files::Base;
 use super::reader::Section;
+use super::{Postfix, domain};
 
 /// Longest path of a unix socket: `sun_path` of Linux is 108 bytes with the final NUL. The name under which it is first
 /// bound is four bytes longer.
@@ -12,6 +12,10 @@ const MAX_PATH: usize = 103;
 pub(super) fn postfix(mut section: Section<'_, '_>, base: &Base<'_>) -> Postfix {
     let sasl_socket = base.path(&mut section, "sasl_socket", "/var/spool/postfix/octroi/sasl");
     let delegation_socket = base.path(&mut section, "delegation_socket", "/var/spool/postfix/octroi/policy");
+    let remedy = "keep it on this machine, for instance \"127.0.0.1:9181\"";
+    let sasl_listen = section.parsed("sasl_listen", remedy, domain::loopback);
+    let remedy = "keep it on this machine, for instance \"127.0.0.1:9182\"";
+    let delegation_listen = section.parsed("delegation_listen", remedy, domain::loopback);
     let user = section.parsed("user", "write the name of the user, as in /etc/passwd", |text| {
         let holds = !text.is_empty() && text.len() <= 32 && text.bytes().all(|b| b.is_ascii_graphic() && b != b':');
         if holds { Ok(text.to_owned()) } else { Err(format!("expected the name of a user, found {text:?}")) }
@@ -19,6 +23,12 @@ pub(super) fn postfix(mut section: Section<'_, '_>, base: &Base<'_>) -> Postfix 
     if sasl_socket.value == delegation_socket.value {
         let expected = "expected a socket of its own: the two speak different protocols";
         delegation_socket.complain(section.report(), expected, "give delegation_socket another path");
+    }
+    if let (Some(sasl), Some(delegation)) = (&sasl_listen, &delegation_listen)
+        && sasl.value == delegation.value
+    {
+        let expected = "expected an address of its own: the two speak different protocols";
+        delegation.complain(section.report(), expected, "give delegation_listen another port");
     }
     for socket in [&sasl_socket, &delegation_socket] {
         if socket.value.as_os_str().len() > MAX_PATH {
@@ -29,6 +39,8 @@ pub(super) fn postfix(mut section: Section<'_, '_>, base: &Base<'_>) -> Postfix 
     Postfix {
         sasl_socket: sasl_socket.value,
         delegation_socket: delegation_socket.value,
+        sasl_listen: sasl_listen.map(|at| at.value),
+        delegation_listen: delegation_listen.map(|at| at.value),
         user: user.map_or_else(|| "postfix".to_owned(), |at| at.value),
     }
 }

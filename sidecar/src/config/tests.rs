@@ -101,12 +101,16 @@ fn the_doors_for_postfix_have_a_socket_each_and_one_user() {
     assert_eq!(postfix.sasl_socket, Path::new("/var/spool/postfix/octroi/sasl"));
     assert_eq!(postfix.delegation_socket, Path::new("/var/spool/postfix/octroi/policy"));
     assert_eq!(postfix.user, "Debian-exim");
+    assert_eq!((postfix.sasl_listen, postfix.delegation_listen), (None, None));
     let long = format!("sasl_socket = \"/{}\"", "x".repeat(103));
     for (line, key) in [
         ("user = \"\"", "postfix.user"),
         ("user = \"a b\"", "postfix.user"),
         ("sasl_socket = \"/var/spool/postfix/octroi/policy\"", "postfix.delegation_socket"),
         (long.as_str(), "postfix.sasl_socket"),
+        ("sasl_listen = \"0.0.0.0:9181\"", "postfix.sasl_listen"),
+        ("delegation_listen = \"localhost:9182\"", "postfix.delegation_listen"),
+        ("sasl_listen = \"[::1]:1\"\ndelegation_listen = \"[::1]:1\"", "postfix.delegation_listen"),
         ("socket = \"/run/x\"", "postfix.socket"),
     ] {
         let found = problems(&format!("[postfix]\n{line}\n"));
@@ -126,8 +130,20 @@ fn the_reference_holds_with_every_key_active() {
 fn the_reference_shows_the_true_defaults() {
     let folder = folder();
     let differs = ["#discovery_url", "#jwks_", "#ca_file", "#introspection_url", "#client_", "#component", "#canary"];
-    let differs =
-        [&differs[..], &["#non_member", "#uncounted_users", "#exempt", "#algorithms", "#server_name", "#submission"]].concat();
+    let differs = [
+        &differs[..],
+        &[
+            "#non_member",
+            "#uncounted_users",
+            "#exempt",
+            "#algorithms",
+            "#server_name",
+            "#submission",
+            "#sasl_listen",
+            "#delegation_listen",
+        ],
+    ]
+    .concat();
     let with_defaults: Vec<&str> = REFERENCE
         .lines()
         .map(|line| match line.strip_prefix('#') {

@@ -17,7 +17,7 @@ use super::answer::delegation;
 use super::framing::{FrameError, FrameLimits, Frames};
 use super::join::Joins;
 use super::ports::{SubmissionJudge, Unjoined, UnjoinedWitness};
-use super::streams::Draining;
+use super::streams::{Conversing, Draining};
 use crate::clock::Clock;
 use crate::gate::{Login, Stage, Submission, SubmissionOutcome};
 use crate::reason::{SubmissionReason, UnavailableReason};
@@ -82,15 +82,8 @@ enum End {
     Io(#[from] std::io::Error),
 }
 
-impl DelegationDoor {
-    /// A door made of its parts.
-    #[must_use]
-    pub const fn new(parts: DelegationParts) -> Self {
-        Self(parts)
-    }
-
-    /// Serves one connection. `peer` is the process at its other end where the kernel tells (SO_PEERCRED).
-    pub async fn converse<S>(&self, stream: S, peer: Option<u32>, draining: Draining)
+impl Conversing for DelegationDoor {
+    async fn converse<S>(&self, stream: S, peer: Option<u32>, draining: Draining)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
@@ -98,6 +91,14 @@ impl DelegationDoor {
             Ok(()) | Err(End::Frame(FrameError::Idle | FrameError::Io(_)) | End::Io(_)) => {}
             Err(end) => tracing::warn!(%end, peer, "a policy delegation connection was closed"),
         }
+    }
+}
+
+impl DelegationDoor {
+    /// A door made of its parts.
+    #[must_use]
+    pub const fn new(parts: DelegationParts) -> Self {
+        Self(parts)
     }
 
     async fn talk<S>(&self, stream: S, peer: Option<u32>, mut draining: Draining) -> Result<(), End>

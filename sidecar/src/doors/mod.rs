@@ -2,6 +2,7 @@
 //! a token or a claim.
 
 pub mod admin;
+mod admission;
 pub mod answer;
 pub mod delegation;
 pub mod dovecot;
@@ -12,6 +13,7 @@ pub mod grpc;
 pub mod handles;
 pub mod http;
 pub mod join;
+pub mod loopback;
 pub mod mailbox_set;
 pub mod ports;
 pub mod probe;

@@ -20,7 +20,7 @@ use super::answer::{SaslAnswer, sasl};
 use super::framing::{FrameError, FrameLimits, Frames};
 use super::join::Joins;
 use super::ports::Judge;
-use super::streams::Draining;
+use super::streams::{Conversing, Draining};
 use crate::clock::Clock;
 use crate::gate::{Attempt, Credentials, Door, Login, Outcome, Protocol};
 use crate::reason::UnavailableReason;
@@ -70,16 +70,9 @@ enum End {
     Io(#[from] io::Error),
 }
 
-impl SaslDoor {
-    /// A door made of its parts.
-    #[must_use]
-    pub const fn new(parts: SaslParts) -> Self {
-        Self { parts, connections: AtomicU32::new(0) }
-    }
-
-    /// Serves one connection. `peer` is the process at its other end where the kernel tells (SO_PEERCRED); over TCP
-    /// the process that the client names itself (`CPID`) stands in.
-    pub async fn converse<S>(&self, stream: S, peer: Option<u32>, draining: Draining)
+impl Conversing for SaslDoor {
+    /// Over TCP the process that the client names itself (`CPID`) stands in for the peer.
+    async fn converse<S>(&self, stream: S, peer: Option<u32>, draining: Draining)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
@@ -88,6 +81,14 @@ impl SaslDoor {
             // The cause and not the bytes: they may hold a token.
             Err(end) => tracing::info!(%end, peer, "a SASL connection was closed"),
         }
+    }
+}
+
+impl SaslDoor {
+    /// A door made of its parts.
+    #[must_use]
+    pub const fn new(parts: SaslParts) -> Self {
+        Self { parts, connections: AtomicU32::new(0) }
     }
 
     async fn talk<S>(&self, stream: S, peer: Option<u32>, mut draining: Draining) -> Result<(), End>

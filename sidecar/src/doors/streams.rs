@@ -8,6 +8,7 @@ use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -23,6 +24,14 @@ impl Draining {
         // An error means that whoever would tell is gone: the same.
         let _ = self.0.wait_for(|begun| *begun).await;
     }
+}
+
+/// A door that speaks with its peer over one stream.
+pub trait Conversing: Send + Sync + 'static {
+    /// Serves one connection to its end. `peer` is the process at the other end where the kernel tells (SO_PEERCRED).
+    fn converse<S>(&self, stream: S, peer: Option<u32>, draining: Draining) -> impl Future<Output = ()> + Send
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send;
 }
 
 /// Bounds of one door.

@@ -1,35 +1,26 @@
 //! A unix socket whose peers are known: the kernel tells who connects (SO_PEERCRED, unix(7)), and only listed users
 //! get in.
 //!
-//! Others are closed before a byte is read, counted, and logged once per user. The socket's mode 0660 keeps strangers
+//! The socket's mode 0660 keeps strangers
 //! out before that; the list is what decides.
 
-use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::AtomicU64;
 
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-/// Connections accepted and not yet taken up.
-const WAITING: usize = 64;
-/// Refused users that are remembered, so as to log each once.
-const REMEMBERED: usize = 64;
-/// Pause after the kernel refuses a connection (out of file descriptors): it would refuse the next at once, too.
-const PAUSE: Duration = Duration::from_millis(100);
+use super::admission::{Admission, Listener};
 
 /// A socket that is bound; its file goes when this does.
 #[derive(Debug)]
 pub struct UnixDoor {
     listener: UnixListener,
-    uids: Vec<u32>,
-    refused: Arc<AtomicU64>,
+    admission: Admission,
     file: SocketFile,
 }
 
@@ -44,57 +35,41 @@ impl UnixDoor {
         let (listener, file) = SocketFile::bind(path).map_err(told)?;
         listener.set_nonblocking(true)?;
         let listener = UnixListener::from_std(listener)?;
-        Ok(Self { listener, uids: uids.to_owned(), refused: Arc::default(), file })
+        Ok(Self { listener, admission: Admission::new(uids), file })
     }
 
     /// Peers refused since the start.
     #[must_use]
     pub fn refused(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.refused)
+        self.admission.refused()
     }
 
     /// Connections of listed users, for as long as the stream is held.
     #[must_use]
     pub fn incoming(self) -> ReceiverStream<io::Result<UnixStream>> {
-        let (accepted, connections) = mpsc::channel(WAITING);
-        tokio::spawn(self.accept_all(accepted));
-        ReceiverStream::new(connections)
+        self.admission.incoming(Bound { listener: self.listener, file: self.file })
+    }
+}
+
+/// The socket, once connections are taken.
+struct Bound {
+    listener: UnixListener,
+    file: SocketFile,
+}
+
+impl Listener for Bound {
+    type Stream = UnixStream;
+
+    async fn accept(&self) -> io::Result<UnixStream> {
+        self.listener.accept().await.map(|(stream, _)| stream)
     }
 
-    async fn accept_all(self, accepted: mpsc::Sender<io::Result<UnixStream>>) {
-        let mut logged = HashSet::new();
-        loop {
-            let stream = tokio::select! {
-                stream = self.listener.accept() => stream,
-                () = accepted.closed() => return,
-            };
-            match stream {
-                Ok((stream, _)) if self.admits(&stream, &mut logged) => {
-                    if accepted.send(Ok(stream)).await.is_err() {
-                        return;
-                    }
-                }
-                Ok(_) => {}
-                Err(error) => {
-                    tracing::warn!(%error, socket = %self.file.path.display(), "a connection can't be accepted");
-                    tokio::time::sleep(PAUSE).await;
-                }
-            }
-        }
+    async fn user(&self, stream: &UnixStream) -> Option<u32> {
+        stream.peer_cred().ok().map(|peer| peer.uid())
     }
 
-    fn admits(&self, stream: &UnixStream, logged: &mut HashSet<u32>) -> bool {
-        // Without credentials nobody is known: refused like a stranger.
-        let uid = stream.peer_cred().ok().map(|peer| peer.uid());
-        if uid.is_some_and(|uid| self.uids.contains(&uid)) {
-            return true;
-        }
-        self.refused.fetch_add(1, Ordering::Relaxed);
-        let uid = uid.unwrap_or(u32::MAX);
-        if logged.len() < REMEMBERED && logged.insert(uid) {
-            tracing::warn!(uid, socket = %self.file.path.display(), "a user that is not listed was refused; told once");
-        }
-        false
+    fn place(&self) -> String {
+        self.file.path.display().to_string()
     }
 }
 
@@ -169,6 +144,7 @@ mod tests {
     use tokio_stream::StreamExt as _;
 
     use super::*;
+    use std::sync::atomic::Ordering;
 
     fn me() -> u32 {
         rustix::process::getuid().as_raw()
