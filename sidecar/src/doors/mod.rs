@@ -20,3 +20,6 @@ pub mod probe;
 pub mod sasl;
 pub mod streams;
 pub mod unix;
+
+#[cfg(test)]
+mod hostile;
