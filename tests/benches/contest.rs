@@ -20,7 +20,6 @@ pub(crate) enum Asked {
     /// gRPC requests, and the mailboxes of every answer.
     Grpc(Vec<AuthenticateRequest>, Vec<String>),
     /// Requests of a line protocol.
-    #[expect(dead_code, reason = "the contests over line protocols (SASL, delegation) are not written yet")]
     Lines(Vec<Vec<u8>>, Grammar),
 }
 

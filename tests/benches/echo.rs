@@ -27,6 +27,9 @@ pub(crate) const HTTP_BODY: &str = concat!(
     r#""handle":"h-00000000000000000000000000000000"}"#
 );
 
+/// What the SASL echo answers, and the SASL door to a good login.
+pub(crate) const SASL_ANSWER: &str = "OK\t1\tuser=docteur.deux@bal.example.test\n";
+
 /// Which protocol an echo speaks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Echo {
@@ -36,6 +39,8 @@ pub(crate) enum Echo {
     Grpc,
     /// Postfix policy delegation on a unix socket.
     Delegation,
+    /// Dovecot's auth protocol on a unix socket.
+    Sasl,
 }
 
 impl Echo {
@@ -44,6 +49,7 @@ impl Echo {
             Self::Http => "http",
             Self::Grpc => "grpc",
             Self::Delegation => "delegation",
+            Self::Sasl => "sasl",
         }
     }
 
@@ -58,7 +64,7 @@ impl Echo {
                 let port = Address::free_port().await?;
                 (Address::Tcp(port), port.to_string())
             }
-            Self::Grpc | Self::Delegation => {
+            Self::Grpc | Self::Delegation | Self::Sasl => {
                 let path = folder.join(format!("echo-{}.sock", self.code()));
                 (Address::Unix(path.clone()), path.display().to_string())
             }
@@ -77,7 +83,10 @@ pub(crate) async fn serve(arguments: &[String]) -> anyhow::Result<()> {
     match arguments {
         [code, port] if code == Echo::Http.code() => http(port.parse()?).await,
         [code, path] if code == Echo::Grpc.code() => grpc(PathBuf::from(path)).await,
-        [code, path] if code == Echo::Delegation.code() => delegation(PathBuf::from(path)).await,
+        [code, path] if code == Echo::Delegation.code() => {
+            lines(PathBuf::from(path), Dialogue { greeting: b"", end: b"\n\n", answer: b"action=DUNNO\n\n" }).await
+        }
+        [code, path] if code == Echo::Sasl.code() => lines(PathBuf::from(path), SASL).await,
         _ => anyhow::bail!("{ARGUMENT} takes a protocol and an address"),
     }
 }
@@ -126,15 +135,36 @@ async fn grpc(path: PathBuf) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn delegation(path: PathBuf) -> anyhow::Result<()> {
+/// A line protocol, as far as an echo knows it.
+#[derive(Clone, Copy)]
+struct Dialogue {
+    /// What it says first; a client then shakes hands, which is not answered.
+    greeting: &'static [u8],
+    /// What ends a request.
+    end: &'static [u8],
+    answer: &'static [u8],
+}
+
+const SASL: Dialogue = Dialogue {
+    greeting: b"VERSION\t1\t1\nMECH\tXOAUTH2\tplaintext\nSPID\t1\nCUID\t1\nCOOKIE\t0\nDONE\n",
+    end: b"\n",
+    answer: SASL_ANSWER.as_bytes(),
+};
+
+async fn lines(path: PathBuf, Dialogue { greeting, end, answer }: Dialogue) -> anyhow::Result<()> {
     let listener = UnixListener::bind(path)?;
     loop {
         let (mut stream, _) = listener.accept().await?;
         tokio::spawn(async move {
             let mut buffer = Vec::with_capacity(4096);
+            stream.write_all(greeting).await?;
             while stream.read_buf(&mut buffer).await? > 0 {
-                if buffer.ends_with(b"\n\n") {
-                    stream.write_all(b"action=DUNNO\n\n").await?;
+                if buffer.ends_with(end) {
+                    // The handshake comes once, by itself or together with the first request.
+                    let hello = buffer.starts_with(b"VERSION\t");
+                    if !hello || buffer.windows(6).any(|six| six == b"\nAUTH\t") {
+                        stream.write_all(answer).await?;
+                    }
                     buffer.clear();
                 }
             }

@@ -11,6 +11,7 @@ mod contest;
 mod cpu;
 mod credentials;
 mod decision;
+mod delegation;
 mod echo;
 mod figure;
 mod haproxy;
@@ -18,6 +19,7 @@ mod introspect;
 mod load;
 mod memory;
 mod report;
+mod sasl;
 mod server;
 mod sidecar;
 
@@ -32,17 +34,22 @@ enum Group {
     Decision,
     Introspect,
     Authenticate,
+    Sasl,
+    Delegation,
     Memory,
 }
 
 impl Group {
-    const ALL: [Self; 4] = [Self::Decision, Self::Introspect, Self::Authenticate, Self::Memory];
+    const ALL: [Self; 6] =
+        [Self::Decision, Self::Introspect, Self::Authenticate, Self::Sasl, Self::Delegation, Self::Memory];
 
     const fn ids(self) -> &'static [&'static str] {
         match self {
             Self::Decision => decision::IDS,
             Self::Introspect => introspect::IDS,
             Self::Authenticate => authenticate::IDS,
+            Self::Sasl => sasl::IDS,
+            Self::Delegation => delegation::IDS,
             Self::Memory => memory::IDS,
         }
     }
@@ -52,6 +59,8 @@ impl Group {
             Self::Decision => decision::run(bench).await,
             Self::Introspect => introspect::run(bench).await,
             Self::Authenticate => authenticate::run(bench).await,
+            Self::Sasl => sasl::run(bench).await,
+            Self::Delegation => delegation::run(bench).await,
             Self::Memory => memory::run(bench).await,
         }
     }

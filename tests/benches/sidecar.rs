@@ -20,6 +20,8 @@ pub(crate) const INTROSPECTION_SECRET: &str = "bench-introspection";
 pub(crate) struct Sidecar {
     http: Server,
     gate: Address,
+    sasl: Address,
+    delegation: Address,
     // Its folder goes after it.
     _folder: tempfile::TempDir,
 }
@@ -35,6 +37,16 @@ impl Sidecar {
         self.http.at(self.gate.clone())
     }
 
+    /// The SASL door's socket.
+    pub(crate) fn sasl(&self) -> Server {
+        self.http.at(self.sasl.clone())
+    }
+
+    /// The delegation door's socket.
+    pub(crate) fn delegation(&self) -> Server {
+        self.http.at(self.delegation.clone())
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.http.pid()
     }
@@ -46,11 +58,19 @@ impl Sidecar {
 /// # Errors
 /// It does not build, or start, or grant.
 pub(crate) async fn start(bench: &Bench, credentials: &Credentials) -> anyhow::Result<Sidecar> {
+    start_with(bench, credentials, "").await
+}
+
+/// The same, with these lines in `[server]`.
+///
+/// # Errors
+/// As [`start`].
+pub(crate) async fn start_with(bench: &Bench, credentials: &Credentials, server: &str) -> anyhow::Result<Sidecar> {
     let program = bench.octroi()?;
     let folder = tempfile::TempDir::with_prefix_in("sidecar-", bench.folder())?;
     let port = Address::free_port().await?;
     let at = folder.path();
-    let configuration = configure(at, port, credentials)?;
+    let configuration = configure(at, port, credentials, server)?;
     let configuration = configuration.to_str().context("a folder in ASCII")?;
     let environment = [("TOKIO_WORKER_THREADS", "1")];
     let arguments = ["serve", "--config", configuration];
@@ -61,10 +81,12 @@ pub(crate) async fn start(bench: &Bench, credentials: &Credentials) -> anyhow::R
     let import = Command::new(&program).args(["mailbox", "import", "--config", configuration]).arg(&csv).output()?;
     anyhow::ensure!(import.status.success(), "import: {}", String::from_utf8_lossy(&import.stderr));
     wait(&http, credentials).await?;
-    Ok(Sidecar { http, gate: Address::Unix(at.join("gate.sock")), _folder: folder })
+    let [gate, sasl, delegation] =
+        ["gate.sock", "sasl.sock", "delegation.sock"].map(|name| Address::Unix(at.join(name)));
+    Ok(Sidecar { http, gate, sasl, delegation, _folder: folder })
 }
 
-fn configure(at: &Path, port: u16, credentials: &Credentials) -> anyhow::Result<std::path::PathBuf> {
+fn configure(at: &Path, port: u16, credentials: &Credentials, server: &str) -> anyhow::Result<std::path::PathBuf> {
     use std::os::unix::fs::OpenOptionsExt as _;
     for (name, secret) in [("introspection.secret", INTROSPECTION_SECRET), ("policy.secret", "bench-policy")] {
         let mut file = std::fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(at.join(name))?;
@@ -73,6 +95,8 @@ fn configure(at: &Path, port: u16, credentials: &Credentials) -> anyhow::Result<
     std::fs::write(at.join("jwks.json"), credentials.jwks()?)?;
     let path = at.join("octroi.toml");
     let (uid, domain) = (rustix::process::getuid().as_raw(), octroi_psc::MAILBOX_DOMAIN);
+    let user = String::from_utf8(Command::new("id").arg("-un").output()?.stdout)?;
+    let user = user.trim();
     let text = format!(
         r#"[server]
 state_dir = "state"
@@ -80,11 +104,17 @@ gate_socket = "gate.sock"
 gate_uids = ["{uid}"]
 admin_socket = "admin.sock"
 admin_uids = ["{uid}"]
+{server}
 
 [dovecot]
 listen = "127.0.0.1:{port}"
 introspection_secret_file = "introspection.secret"
 policy_secret_file = "policy.secret"
+
+[postfix]
+sasl_socket = "sasl.sock"
+delegation_socket = "delegation.sock"
+user = "{user}"
 
 [[issuer]]
 issuer = "{ISSUER}"

@@ -15,9 +15,20 @@ const LARGEST: usize = 64 << 10;
 trait Stream: AsyncRead + AsyncWrite + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Unpin> Stream for T {}
 
+/// How a conversation begins where the server speaks first.
+#[derive(Clone, Copy)]
+pub(crate) struct Opening {
+    /// What ends the server's greeting.
+    pub(crate) greeting: &'static [u8],
+    /// What the client says then.
+    pub(crate) hello: &'static [u8],
+}
+
 /// How the protocol's answers look.
 #[derive(Clone, Copy)]
 pub(crate) struct Grammar {
+    /// What comes before the first request, if anything does.
+    pub(crate) opening: Option<Opening>,
     /// What ends an answer.
     pub(crate) end: &'static [u8],
     /// Whether an answer, its end included, is the expected one to the request of that turn.
@@ -49,9 +60,25 @@ impl Lines {
                 }
                 Address::Unix(path) => Box::new(UnixStream::connect(path).await?),
             };
-            connections.push(Self { stream, requests: requests.clone(), grammar, buffer: Vec::with_capacity(4096) });
+            let buffer = Vec::with_capacity(4096);
+            let mut connection = Self { stream, requests: requests.clone(), grammar, buffer };
+            if let Some(Opening { greeting, hello }) = grammar.opening {
+                connection.read_to(greeting).await?;
+                connection.stream.write_all(hello).await?;
+            }
+            connections.push(connection);
         }
         Ok(connections)
+    }
+
+    /// Reads an answer, up to its end.
+    async fn read_to(&mut self, end: &[u8]) -> anyhow::Result<()> {
+        self.buffer.clear();
+        while !self.buffer.ends_with(end) {
+            anyhow::ensure!(self.buffer.len() < LARGEST, "an answer without end");
+            anyhow::ensure!(self.stream.read_buf(&mut self.buffer).await? > 0, "the server closed the connection");
+        }
+        Ok(())
     }
 }
 
@@ -59,11 +86,7 @@ impl Connection for Lines {
     async fn exchange(&mut self, turn: usize) -> anyhow::Result<bool> {
         let request = self.requests.get(turn % self.requests.len()).context("nothing to send")?;
         self.stream.write_all(request).await?;
-        self.buffer.clear();
-        while !self.buffer.ends_with(self.grammar.end) {
-            anyhow::ensure!(self.buffer.len() < LARGEST, "an answer without end");
-            anyhow::ensure!(self.stream.read_buf(&mut self.buffer).await? > 0, "the server closed the connection");
-        }
+        self.read_to(self.grammar.end).await?;
         Ok((self.grammar.expect)(&self.buffer, turn))
     }
 }
