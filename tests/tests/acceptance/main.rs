@@ -33,6 +33,7 @@ mod malformed;
 mod outages;
 mod refused;
 mod secrets;
+mod sending;
 mod stage;
 mod trail;
 mod weather;
