@@ -98,7 +98,7 @@ enum Missing {
     /// A newer key of the same name: this one does not verify the signature.
     NewerKey(Arc<VerifyingKey>),
     /// The issuer's word on the token, whose signature holds.
-    Word(Box<Proven>),
+    Word(Arc<Proven>),
 }
 
 impl Gate {
@@ -226,7 +226,7 @@ impl Gate {
                 let nothing = login::Introspection::NotAsked;
                 Step::Done(self.decide(instance, attempt, &inquiry, &proven, nothing, now))
             }
-            Ok(proven) => Step::Wait(Box::new(inquiry), Missing::Word(Box::new(proven))),
+            Ok(proven) => Step::Wait(Box::new(inquiry), Missing::Word(proven)),
         }
     }
 
@@ -237,9 +237,10 @@ impl Gate {
         key: &VerifyingKey,
         inquiry: &Inquiry,
         facts: &mut Facts,
-    ) -> Result<Proven, Outcome> {
+    ) -> Result<Arc<Proven>, Outcome> {
         facts.key_id.clone_from(&key.kid);
-        let proven = presented.verify(key, &self.signatures).map_err(|unproven| match unproven {
+        let proven = self.signatures.proven(presented.token(), key, || presented.verify(key));
+        let proven = proven.map_err(|unproven| match unproven {
             Unproven::Signature => DenyReason::SignatureInvalid,
             Unproven::Payload => DenyReason::TokenMalformed,
         })?;

@@ -159,7 +159,7 @@ struct Charge {
 }
 
 /// Most origins remembered.
-const ORIGINS: u64 = 8192;
+const ORIGINS: u64 = 4096;
 /// An origin that causes nothing is forgotten after this long.
 const IDLE: Duration = Duration::from_secs(1800);
 /// Longest wait before one check.

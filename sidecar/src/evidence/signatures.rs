@@ -1,8 +1,10 @@
 //! The signatures that held a moment ago, so that a token seen before costs no second verification.
 //!
-//! Remembers that a signature held, nothing of what the token says: claims and times are judged every time. Only what
-//! held is remembered, so that bad tokens take no room here. A mail client opens several connections with one token.
+//! Remembers that a signature held and what the rails read of that payload, which the same bytes say again: it judges
+//! nothing, and claims, times and mailboxes are judged every time. Only what held is remembered, so that bad tokens take
+//! no room here. A mail client opens several connections with one token.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -10,6 +12,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 use moka::sync::Cache;
 
 use super::keys::VerifyingKey;
+use super::token::{Proven, Unproven};
 
 /// How long one is held: a token of Pro Sante Connect lives two minutes. moka's own clock; nothing depends on it.
 const LIFE: Duration = Duration::from_secs(180);
@@ -17,7 +20,7 @@ const LIFE: Duration = Duration::from_secs(180);
 /// The memory. Share it by reference or `Arc`; one serves every issuer.
 pub struct Signatures {
     /// None where every signature is to be verified every time.
-    held: Option<Cache<Mark, ()>>,
+    held: Option<Cache<Mark, Arc<Proven>>>,
     hits: AtomicU64,
     misses: AtomicU64,
 }
@@ -46,20 +49,26 @@ impl Signatures {
         Self { held: (most > 0).then(cache), hits: AtomicU64::new(0), misses: AtomicU64::new(0) }
     }
 
-    /// Whether the signature of `token` (the whole compact JWS) holds under `key`: known, or found out by `verify`.
-    pub fn holds(&self, token: &[u8], key: &VerifyingKey, verify: impl FnOnce() -> bool) -> bool {
-        let Some(held) = &self.held else { return verify() };
+    /// What `token` (the whole compact JWS) proves under `key`: known, or found out by `verify`.
+    ///
+    /// # Errors
+    /// Those of `verify`.
+    pub fn proven(
+        &self,
+        token: &[u8],
+        key: &VerifyingKey,
+        verify: impl FnOnce() -> Result<Proven, Unproven>,
+    ) -> Result<Arc<Proven>, Unproven> {
+        let Some(held) = &self.held else { return verify().map(Arc::new) };
         let mark = Mark::of(token, key);
-        if held.contains_key(&mark) {
+        if let Some(proven) = held.get(&mark) {
             self.hits.fetch_add(1, Ordering::Relaxed);
-            return true;
+            return Ok(proven);
         }
         self.misses.fetch_add(1, Ordering::Relaxed);
-        let holds = verify();
-        if holds {
-            held.insert(mark, ());
-        }
-        holds
+        let proven = Arc::new(verify()?);
+        held.insert(mark, Arc::clone(&proven));
+        Ok(proven)
     }
 
     /// Whether the signature of `token` is known to hold under `key`. Verifies nothing.
@@ -100,39 +109,46 @@ mod tests {
 
     const MOST: usize = 1000;
 
-    #[test]
-    fn a_token_seen_before_is_not_verified_again_under_the_same_key() {
-        let (signatures, key) = (Signatures::new(MOST), test_key());
-        assert!(signatures.holds(b"a.b.c", &key, || true));
-        assert!(signatures.holds(b"a.b.c", &key, || panic!("verified again")));
-        assert_eq!(signatures.status().hits, 1);
+    fn good() -> Result<Proven, Unproven> {
+        Ok(Proven::example())
     }
 
     #[test]
-    fn what_did_not_hold_is_verified_again_and_takes_no_room() {
+    fn a_token_seen_before_is_not_verified_again_under_the_same_key() {
         let (signatures, key) = (Signatures::new(MOST), test_key());
-        for n in 0..1000 {
-            assert!(!signatures.holds(format!("bad.{n}").as_bytes(), &key, || false));
+        let first = signatures.proven(b"a.b.c", &key, good).unwrap();
+        let again = signatures.proven(b"a.b.c", &key, || panic!("verified again")).unwrap();
+        assert!(Arc::ptr_eq(&first, &again) && signatures.knows(b"a.b.c", &key));
+        let status = signatures.status();
+        assert_eq!((status.hits, status.misses), (1, 1));
+    }
+
+    #[test]
+    fn what_is_not_proven_is_verified_again_and_takes_no_room() {
+        let (signatures, key) = (Signatures::new(MOST), test_key());
+        for unproven in [Unproven::Signature, Unproven::Payload] {
+            assert_eq!(signatures.proven(b"a.b.c", &key, || Err(unproven)).err(), Some(unproven));
         }
-        assert!(signatures.holds(b"bad.1", &key, || true));
+        assert!(!signatures.knows(b"a.b.c", &key));
         signatures.held.as_ref().unwrap().run_pending_tasks();
-        assert_eq!(signatures.status().held, 1);
+        assert_eq!(signatures.status().held, 0);
+        assert!(signatures.proven(b"a.b.c", &key, good).is_ok());
     }
 
     #[test]
     fn another_token_or_the_same_one_under_another_set_of_keys_is_verified() {
         let (signatures, old, new) = (Signatures::new(MOST), test_key(), test_key());
         assert_ne!(old.generation, new.generation);
-        assert!(signatures.holds(b"a.b.c", &old, || true));
-        assert!(!signatures.holds(b"a.b.d", &old, || false));
-        assert!(!signatures.holds(b"a.b.c", &new, || false));
+        assert!(signatures.proven(b"a.b.c", &old, good).is_ok());
+        assert!(signatures.proven(b"a.b.d", &old, || Err(Unproven::Signature)).is_err());
+        assert!(signatures.proven(b"a.b.c", &new, || Err(Unproven::Signature)).is_err());
     }
 
     #[test]
     fn the_memory_is_bounded() {
         let (signatures, key) = (Signatures::new(MOST), test_key());
         for n in 0..3 * MOST as u64 {
-            assert!(signatures.holds(&n.to_be_bytes(), &key, || true));
+            assert!(signatures.proven(&n.to_be_bytes(), &key, good).is_ok());
         }
         signatures.held.as_ref().unwrap().run_pending_tasks();
         assert!(signatures.status().held <= MOST as u64);
@@ -141,8 +157,8 @@ mod tests {
     #[test]
     fn without_room_every_signature_is_verified() {
         let (signatures, key) = (Signatures::new(0), test_key());
-        assert!(signatures.holds(b"a.b.c", &key, || true));
+        assert!(signatures.proven(b"a.b.c", &key, good).is_ok());
         assert!(!signatures.knows(b"a.b.c", &key));
-        assert!(!signatures.holds(b"a.b.c", &key, || false));
+        assert!(signatures.proven(b"a.b.c", &key, || Err(Unproven::Signature)).is_err());
     }
 }

@@ -32,12 +32,12 @@ impl Gate {
         missing: Missing,
         raw: &[u8],
         facts: &mut Facts,
-    ) -> Result<(Proven, login::Introspection), Outcome> {
+    ) -> Result<(Arc<Proven>, login::Introspection), Outcome> {
         let issuer = self.issuer(&inquiry.issuer).ok_or(DenyReason::RailIssuer)?;
         let presented = presented(attempt, inquiry, raw).ok_or(DenyReason::RailToken)?;
         let case = Case { attempt, inquiry, issuer, presented };
         let proven = match missing {
-            Missing::Word(proven) => Ok(*proven),
+            Missing::Word(proven) => Ok(proven),
             Missing::Key => {
                 let key = self.key(&case).await?;
                 self.proven(&case.presented, &key, inquiry, facts)
@@ -81,7 +81,12 @@ impl Gate {
 
     /// Verifies again where the issuer has new material under the same name. The fetch that finds out is not limited by
     /// address: all who ask share one in half a minute, and to withhold it could refuse a good token.
-    async fn under_newer_key(&self, case: &Case<'_>, key: &VerifyingKey, facts: &mut Facts) -> Result<Proven, Outcome> {
+    async fn under_newer_key(
+        &self,
+        case: &Case<'_>,
+        key: &VerifyingKey,
+        facts: &mut Facts,
+    ) -> Result<Arc<Proven>, Outcome> {
         match case.issuer.keys.refresh_after_bad_signature(key).await {
             AfterBadSignature::NewKey(key) => self.proven(&case.presented, &key, case.inquiry, facts),
             AfterBadSignature::Confirmed | AfterBadSignature::Unchecked => Err(DenyReason::SignatureInvalid.into()),
