@@ -8,12 +8,13 @@ use crate::contest::{self, Asked, Contender};
 use crate::credentials::{Credentials, MAILBOX};
 use crate::echo::Echo;
 use crate::figure::{Figure, Goal};
-use crate::sidecar;
+use crate::sidecar::{self, Options};
 
 const VS_ECHO: &str = "grpc-vs-echo";
+const SEEN_VS_ECHO: &str = "grpc-seen-vs-echo";
 
 /// The ids of this module.
-pub(crate) const IDS: &[&str] = &[VS_ECHO];
+pub(crate) const IDS: &[&str] = &[VS_ECHO, SEEN_VS_ECHO];
 
 /// Measures.
 ///
@@ -21,15 +22,18 @@ pub(crate) const IDS: &[&str] = &[VS_ECHO];
 /// A server can't be started, or answers what it should not.
 pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
     let credentials = Credentials::generate()?;
-    let sidecar = sidecar::start(bench, &credentials).await?;
+    let verifying = sidecar::start(bench, &credentials, &Options::VERIFYING).await?;
+    let shipped = sidecar::start(bench, &credentials, &Options::SHIPPED).await?;
     let requests: Vec<_> = credentials.tokens().iter().map(|token| request(token)).collect();
     let asked = || Asked::Grpc(requests.clone(), vec![MAILBOX.to_owned()]);
-    let ours = Contender { server: sidecar.grpc(), asked: asked() };
+    let ours = Contender { server: verifying.grpc(), asked: asked() };
+    let seen = Contender { server: shipped.grpc(), asked: asked() };
     let echo = Contender { server: Echo::Grpc.start(bench.folder()).await?, asked: asked() };
 
-    let [ours, echo] = contest::alternate(bench.progress(), [&ours, &echo]).await?;
-    let goals = [Some(Goal::RatioAtLeast(0.4)), None];
-    Ok(contest::pair(VS_ECHO, &ours, ("tonic echo", &echo), goals)?.into())
+    let [ours, seen, echo] = contest::alternate(bench.progress(), [&ours, &seen, &echo]).await?;
+    let (against, goals) = (("tonic echo", echo.as_slice()), [Some(Goal::RatioAtLeast(0.4)), None]);
+    let vs_echo = contest::pair(VS_ECHO, &ours, against, goals)?;
+    Ok(vs_echo.into_iter().chain(contest::pair(SEEN_VS_ECHO, &seen, against, [None, None])?).collect())
 }
 
 fn request(token: &str) -> AuthenticateRequest {

@@ -57,6 +57,14 @@ impl Credentials {
         Ok(format!("{signed}.{signature}"))
     }
 
+    /// The key pair, for a provider that publishes it.
+    ///
+    /// # Errors
+    /// The key can't be copied.
+    pub(crate) fn key(&self) -> anyhow::Result<SigningKey> {
+        SigningKey::rsa_from_pkcs8(self.key.kid(), &self.key.to_pkcs8()?)
+    }
+
     /// The public key as a key set (RFC 7517).
     ///
     /// # Errors

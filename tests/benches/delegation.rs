@@ -34,7 +34,7 @@ const GRAMMAR: Grammar = Grammar { opening: None, end: b"\n\n", expect: |answer,
 /// A server can't be started, or answers what it should not.
 pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
     let credentials = Credentials::generate()?;
-    let sidecar = sidecar::start(bench, &credentials).await?;
+    let sidecar = sidecar::start(bench, &credentials, &sidecar::Options::SHIPPED).await?;
     // The kernel tells the sidecar which process connects: this one, whatever the connection. One login is everybody's.
     sasl::log_in(&sidecar.sasl(), &credentials).await?;
     let requests: Vec<_> = (0..REQUESTS).map(|number| request(number, MAILBOX, MAILBOX)).collect();

@@ -9,16 +9,19 @@ use crate::contest::{self, Asked, Contender};
 use crate::credentials::{Credentials, MAILBOX_PATTERN};
 use crate::echo::{self, Echo};
 use crate::figure::{Figure, Goal};
+use crate::haproxy;
 use crate::load::Connection as _;
 use crate::load::http::Http;
 use crate::server::Server;
-use crate::{haproxy, sidecar};
+use crate::sidecar::{self, Options};
 
 const VS_HAPROXY: &str = "introspect-vs-haproxy";
 const VS_ECHO: &str = "introspect-vs-echo";
+const SEEN_VS_HAPROXY: &str = "introspect-seen-vs-haproxy";
 
-/// The ids of this module.
-pub(crate) const IDS: &[&str] = &[VS_HAPROXY, VS_ECHO];
+/// The ids of this module. HAProxy verifies every signature every time, so the sidecar does so too; as shipped it does
+/// not verify a token seen before again, which stands apart.
+pub(crate) const IDS: &[&str] = &[VS_HAPROXY, VS_ECHO, SEEN_VS_HAPROXY];
 
 /// Measures.
 ///
@@ -26,20 +29,23 @@ pub(crate) const IDS: &[&str] = &[VS_HAPROXY, VS_ECHO];
 /// A server can't be started, or answers what it should not.
 pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
     let credentials = Credentials::generate()?;
-    let sidecar = sidecar::start(bench, &credentials).await?;
+    let verifying = sidecar::start(bench, &credentials, &Options::VERIFYING).await?;
+    let shipped = sidecar::start(bench, &credentials, &Options::SHIPPED).await?;
     let requests: Vec<_> = credentials.tokens().iter().map(|token| request(token)).collect();
-    let ours = Contender { server: sidecar.http(), asked: Asked::Http(requests.clone(), is_granted) };
+    let ours = Contender { server: verifying.http(), asked: Asked::Http(requests.clone(), is_granted) };
+    let seen = Contender { server: shipped.http(), asked: Asked::Http(requests.clone(), is_granted) };
     let echo = Echo::Http.start(bench.folder()).await?;
     let echo = Contender { server: echo, asked: Asked::Http(requests, |body| body == echo::HTTP_BODY.as_bytes()) };
     let haproxy = haproxy::start(bench.folder(), &credentials).await?;
     refuses(&ours.server, request(&credentials.forged()?)).await?;
     refuses(&haproxy.server, haproxy::request(&credentials.forged()?)).await?;
 
-    let [ours, haproxy, echo] = contest::alternate(bench.progress(), [&ours, &haproxy, &echo]).await?;
+    let [ours, seen, haproxy, echo] = contest::alternate(bench.progress(), [&ours, &seen, &haproxy, &echo]).await?;
     let at_least_as_fast = [Some(Goal::RatioAtLeast(1.0)), Some(Goal::RatioAtMost(1.0))];
     let vs_haproxy = contest::pair(VS_HAPROXY, &ours, ("HAProxy jwt_verify", &haproxy), at_least_as_fast)?;
     let vs_echo = contest::pair(VS_ECHO, &ours, ("hyper echo", &echo), [Some(Goal::RatioAtLeast(0.2)), None])?;
-    Ok(vs_haproxy.into_iter().chain(vs_echo).collect())
+    let seen = contest::pair(SEEN_VS_HAPROXY, &seen, ("HAProxy jwt_verify", &haproxy), [None, None])?;
+    Ok(vs_haproxy.into_iter().chain(vs_echo).chain(seen).collect())
 }
 
 /// What Dovecot sends in post mode.

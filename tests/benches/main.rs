@@ -14,6 +14,7 @@ mod decision;
 mod delegation;
 mod echo;
 mod figure;
+mod flood;
 mod haproxy;
 mod introspect;
 mod load;
@@ -37,11 +38,12 @@ enum Group {
     Sasl,
     Delegation,
     Memory,
+    Flood,
 }
 
 impl Group {
-    const ALL: [Self; 6] =
-        [Self::Decision, Self::Introspect, Self::Authenticate, Self::Sasl, Self::Delegation, Self::Memory];
+    const ALL: [Self; 7] =
+        [Self::Decision, Self::Introspect, Self::Authenticate, Self::Sasl, Self::Delegation, Self::Memory, Self::Flood];
 
     const fn ids(self) -> &'static [&'static str] {
         match self {
@@ -51,6 +53,7 @@ impl Group {
             Self::Sasl => sasl::IDS,
             Self::Delegation => delegation::IDS,
             Self::Memory => memory::IDS,
+            Self::Flood => flood::IDS,
         }
     }
 
@@ -62,6 +65,7 @@ impl Group {
             Self::Sasl => sasl::run(bench).await,
             Self::Delegation => delegation::run(bench).await,
             Self::Memory => memory::run(bench).await,
+            Self::Flood => flood::run(bench).await,
         }
     }
 }

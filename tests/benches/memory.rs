@@ -26,7 +26,7 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
     let mut sizes = Vec::with_capacity(ROUNDS);
     for _ in 0..ROUNDS {
         bench.progress().set_message("start and rest");
-        let sidecar = sidecar::start(bench, &credentials).await?;
+        let sidecar = sidecar::start(bench, &credentials, &sidecar::Options::SHIPPED).await?;
         tokio::time::sleep(Duration::from_secs(2)).await;
         sizes.push(cpu::proportional_set_size(sidecar.pid())?);
         bench.progress().inc(1);

@@ -42,7 +42,7 @@ const GRAMMAR: Grammar = Grammar {
 pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
     let credentials = Credentials::generate()?;
     // Each login verifies its signature: what is subtracted below must have been spent.
-    let sidecar = sidecar::start_with(bench, &credentials, "remembered_signatures = 0").await?;
+    let sidecar = sidecar::start(bench, &credentials, &sidecar::Options::VERIFYING).await?;
     let requests: Vec<_> = credentials.tokens().iter().map(|token| request(token)).collect();
     let asked = || Asked::Lines(requests.clone(), GRAMMAR);
     let ours = Contender { server: sidecar.sasl(), asked: asked() };

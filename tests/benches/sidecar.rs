@@ -16,6 +16,25 @@ use crate::server::{Address, PATIENCE, PAUSE, Server};
 /// The password of the introspection door.
 pub(crate) const INTROSPECTION_SECRET: &str = "bench-introspection";
 
+/// How a sidecar is configured, where benchmarks differ.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    /// `[server] remembered_signatures`; `None`: as shipped.
+    pub(crate) remembered_signatures: Option<usize>,
+    /// `[[issuer]] jwks_url`; `None`: the keys are in a file.
+    pub(crate) jwks_url: Option<String>,
+    /// `[audit] file`, in the folder of the sidecar.
+    pub(crate) audit: &'static str,
+}
+
+impl Options {
+    /// Every signature is verified every time, as by its contenders.
+    pub(crate) const VERIFYING: Self = Self { remembered_signatures: Some(0), ..Self::SHIPPED };
+
+    /// As shipped: the signature of a token seen before is known.
+    pub(crate) const SHIPPED: Self = Self { remembered_signatures: None, jwks_url: None, audit: "audit.jsonl" };
+}
+
 /// A running sidecar.
 pub(crate) struct Sidecar {
     http: Server,
@@ -57,20 +76,12 @@ impl Sidecar {
 ///
 /// # Errors
 /// It does not build, or start, or grant.
-pub(crate) async fn start(bench: &Bench, credentials: &Credentials) -> anyhow::Result<Sidecar> {
-    start_with(bench, credentials, "").await
-}
-
-/// The same, with these lines in `[server]`.
-///
-/// # Errors
-/// As [`start`].
-pub(crate) async fn start_with(bench: &Bench, credentials: &Credentials, server: &str) -> anyhow::Result<Sidecar> {
+pub(crate) async fn start(bench: &Bench, credentials: &Credentials, options: &Options) -> anyhow::Result<Sidecar> {
     let program = bench.octroi()?;
     let folder = tempfile::TempDir::with_prefix_in("sidecar-", bench.folder())?;
     let port = Address::free_port().await?;
     let at = folder.path();
-    let configuration = configure(at, port, credentials, server)?;
+    let configuration = configure(at, port, credentials, options)?;
     let configuration = configuration.to_str().context("a folder in ASCII")?;
     let environment = [("TOKIO_WORKER_THREADS", "1")];
     let arguments = ["serve", "--config", configuration];
@@ -86,7 +97,7 @@ pub(crate) async fn start_with(bench: &Bench, credentials: &Credentials, server:
     Ok(Sidecar { http, gate, sasl, delegation, _folder: folder })
 }
 
-fn configure(at: &Path, port: u16, credentials: &Credentials, server: &str) -> anyhow::Result<std::path::PathBuf> {
+fn configure(at: &Path, port: u16, credentials: &Credentials, options: &Options) -> anyhow::Result<std::path::PathBuf> {
     use std::os::unix::fs::OpenOptionsExt as _;
     for (name, secret) in [("introspection.secret", INTROSPECTION_SECRET), ("policy.secret", "bench-policy")] {
         let mut file = std::fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(at.join(name))?;
@@ -97,6 +108,12 @@ fn configure(at: &Path, port: u16, credentials: &Credentials, server: &str) -> a
     let (uid, domain) = (rustix::process::getuid().as_raw(), octroi_psc::MAILBOX_DOMAIN);
     let user = String::from_utf8(Command::new("id").arg("-un").output()?.stdout)?;
     let user = user.trim();
+    let remembered = options.remembered_signatures.map(|most| format!("remembered_signatures = {most}"));
+    let (remembered, audit) = (remembered.unwrap_or_default(), options.audit);
+    let keys = match &options.jwks_url {
+        Some(url) => format!("jwks_url = \"{url}\""),
+        None => "jwks_file = \"jwks.json\"".to_owned(),
+    };
     let text = format!(
         r#"[server]
 state_dir = "state"
@@ -104,7 +121,7 @@ gate_socket = "gate.sock"
 gate_uids = ["{uid}"]
 admin_socket = "admin.sock"
 admin_uids = ["{uid}"]
-{server}
+{remembered}
 
 [dovecot]
 listen = "127.0.0.1:{port}"
@@ -118,8 +135,11 @@ user = "{user}"
 
 [[issuer]]
 issuer = "{ISSUER}"
-jwks_file = "jwks.json"
+{keys}
 mailbox_domains = ["{domain}"]
+
+[audit]
+file = "{audit}"
 
 [policy.settings]
 audience = ["{AUDIENCE}"]

@@ -45,11 +45,12 @@ impl Http {
         anyhow::ensure!(self.stream.read_buf(&mut self.buffer).await? > 0, "the server closed the connection");
         Ok(())
     }
-}
 
-impl Connection for Http {
-    async fn exchange(&mut self, turn: usize) -> anyhow::Result<bool> {
-        let request = self.requests.get(turn % self.requests.len()).context("nothing to send")?;
+    /// Sends a request and gives status and body of the answer.
+    ///
+    /// # Errors
+    /// The connection broke, or what came is no answer of the protocol.
+    pub(crate) async fn ask(&mut self, request: &[u8]) -> anyhow::Result<(u16, &[u8])> {
         self.stream.write_all(request).await?;
         self.buffer.clear();
         let (status, head, length) = loop {
@@ -62,8 +63,15 @@ impl Connection for Http {
             self.read().await?;
         }
         anyhow::ensure!(self.buffer.len() == head + length, "more bytes than the answer has");
-        let body = self.buffer.get(head..).context("no body")?;
-        Ok(status == 200 && (self.expect)(body))
+        Ok((status, self.buffer.get(head..).context("no body")?))
+    }
+}
+
+impl Connection for Http {
+    async fn exchange(&mut self, turn: usize) -> anyhow::Result<bool> {
+        let (requests, expect) = (self.requests.clone(), self.expect);
+        let (status, body) = self.ask(requests.get(turn % requests.len()).context("nothing to send")?).await?;
+        Ok(status == 200 && expect(body))
     }
 }
 
