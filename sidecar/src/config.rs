@@ -141,7 +141,21 @@ pub struct Postfix {
     pub delegation_listen: Option<SocketAddr>,
     /// `user`: whom the mail server's daemon runs as; nobody else may connect, by socket or TCP, and its group is given
     /// the sockets.     /// Default `postfix`; `Debian-exim` for Exim.
-    pub user: String,
+    pub user: User,
+}
+
+/// A user of a mail server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum User {
+    /// By the name that this system knows it under.
+    Name(String),
+    /// `UID:GID`: of a mail server in a root or a container with users of its own.
+    Numbers {
+        /// User.
+        uid: u32,
+        /// Its group.
+        gid: u32,
+    },
 }
 
 /// `[[issuer]]`

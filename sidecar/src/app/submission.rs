@@ -7,14 +7,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
-use nix::unistd::{Gid, User};
+use nix::unistd::{Gid, Uid, User};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::doors::{Running, bind};
 use super::record;
-use crate::config::Postfix;
+use crate::config::{self, Postfix};
 use crate::doors::delegation::{DelegationDoor, DelegationParts};
 use crate::doors::join::Joins;
 use crate::doors::loopback::LoopbackDoor;
@@ -28,13 +28,10 @@ impl Running {
     /// # Errors
     /// The user does not exist, a socket can't be made for it, or an address is taken.
     pub(super) fn open_postfix(&mut self, postfix: &Postfix) -> anyhow::Result<()> {
-        let name = &postfix.user;
-        let user = User::from_name(name)
-            .with_context(|| format!("looking up the user {name}"))?
-            .with_context(|| format!("there is no user {name}: install the mail server, or correct [postfix] user"))?;
-        let sasl_socket = open(&postfix.sasl_socket, &user)?;
-        let delegation_socket = open(&postfix.delegation_socket, &user)?;
-        let listen = |address: &Option<SocketAddr>| address.map(|address| listen(address, &user)).transpose();
+        let user = account(&postfix.user)?;
+        let sasl_socket = open(&postfix.sasl_socket, user)?;
+        let delegation_socket = open(&postfix.delegation_socket, user)?;
+        let listen = |address: &Option<SocketAddr>| address.map(|address| listen(address, user.0)).transpose();
         let (sasl_tcp, delegation_tcp) = (listen(&postfix.sasl_listen)?, listen(&postfix.delegation_listen)?);
         let ground = self.ground();
         let joins = Arc::new(Joins::new(Joins::CAPACITY, Joins::LIFE_SECONDS));
@@ -75,22 +72,31 @@ impl Running {
     }
 }
 
-/// Binds a socket for `user`, whose group is what lets it connect to a mode 0660.
-fn open(path: &Path, user: &User) -> anyhow::Result<UnixDoor> {
-    let door = bind(path, &[user.uid.as_raw()])?;
-    give(path, user.gid).with_context(|| {
-        let (name, folder) = (&user.name, path.parent().unwrap_or(path).display());
-        format!(
-            "giving {} to the group of {name}: run as root, or make {folder} group {name} and setgid",
-            path.display()
-        )
+/// Who the mail server is, by numbers.
+fn account(user: &config::User) -> anyhow::Result<(Uid, Gid)> {
+    match user {
+        config::User::Numbers { uid, gid } => Ok((Uid::from_raw(*uid), Gid::from_raw(*gid))),
+        config::User::Name(name) => {
+            let user = User::from_name(name).with_context(|| format!("looking up the user {name}"))?;
+            let missing = || format!("there is no user {name}: install the mail server, or correct [postfix] user");
+            user.map(|user| (user.uid, user.gid)).with_context(missing)
+        }
+    }
+}
+
+/// Binds a socket for a user, whose group is what lets it connect to a mode 0660.
+fn open(path: &Path, (user, group): (Uid, Gid)) -> anyhow::Result<UnixDoor> {
+    let door = bind(path, &[user.as_raw()])?;
+    give(path, group).with_context(|| {
+        let folder = path.parent().unwrap_or(path).display();
+        format!("giving {} to group {group}: run as root, or give {folder} that group and setgid", path.display())
     })?;
     Ok(door)
 }
 
 /// Listens on a loopback address for `user`.
-fn listen(address: SocketAddr, user: &User) -> anyhow::Result<LoopbackDoor> {
-    let door = LoopbackDoor::bind(address, &[user.uid.as_raw()]).with_context(|| format!("listening on {address}"))?;
+fn listen(address: SocketAddr, user: Uid) -> anyhow::Result<LoopbackDoor> {
+    let door = LoopbackDoor::bind(address, &[user.as_raw()]).with_context(|| format!("listening on {address}"))?;
     tracing::info!(address = %door.address(), "listening");
     Ok(door)
 }

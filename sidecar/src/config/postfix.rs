@@ -2,7 +2,7 @@
 
 use super::files::Base;
 use super::reader::Section;
-use super::{Postfix, domain};
+use super::{Postfix, User, domain};
 
 /// Longest path of a unix socket: `sun_path` of Linux is 108 bytes with the final NUL. The name under which it is first
 /// bound is four bytes longer.
@@ -16,9 +16,9 @@ pub(super) fn postfix(mut section: Section<'_, '_>, base: &Base<'_>) -> Postfix 
     let sasl_listen = section.parsed("sasl_listen", remedy, domain::loopback);
     let remedy = "keep it on this machine, for instance \"127.0.0.1:9182\"";
     let delegation_listen = section.parsed("delegation_listen", remedy, domain::loopback);
-    let user = section.parsed("user", "write the name of the user, as in /etc/passwd", |text| {
-        let holds = !text.is_empty() && text.len() <= 32 && text.bytes().all(|b| b.is_ascii_graphic() && b != b':');
-        if holds { Ok(text.to_owned()) } else { Err(format!("expected the name of a user, found {text:?}")) }
+    let remedy = "write the name of the user, as in /etc/passwd, or the numbers \"UID:GID\" of one that this system does not know";
+    let user = section.parsed("user", remedy, |text| {
+        user(text).ok_or_else(|| format!("expected the name of a user or UID:GID, found {text:?}"))
     });
     if sasl_socket.value == delegation_socket.value {
         let expected = "expected a socket of its own: the two speak different protocols";
@@ -41,6 +41,17 @@ pub(super) fn postfix(mut section: Section<'_, '_>, base: &Base<'_>) -> Postfix 
         delegation_socket: delegation_socket.value,
         sasl_listen: sasl_listen.map(|at| at.value),
         delegation_listen: delegation_listen.map(|at| at.value),
-        user: user.map_or_else(|| "postfix".to_owned(), |at| at.value),
+        user: user.map_or_else(|| User::Name("postfix".to_owned()), |at| at.value),
     }
+}
+
+fn user(text: &str) -> Option<User> {
+    // -1 means "nobody in particular" to the kernel.
+    let number = |text: &str| text.parse().ok().filter(|number| *number != u32::MAX);
+    if let Some((uid, gid)) = text.split_once(':') {
+        let plain = [uid, gid].iter().all(|number| number.bytes().all(|b| b.is_ascii_digit()));
+        return Some(User::Numbers { uid: number(uid)?, gid: number(gid)? }).filter(|_| plain);
+    }
+    let holds = !text.is_empty() && text.len() <= 32 && text.bytes().all(|b| b.is_ascii_graphic());
+    holds.then(|| User::Name(text.to_owned()))
 }

@@ -100,12 +100,18 @@ fn the_doors_for_postfix_have_a_socket_each_and_one_user() {
     let postfix = config.postfix.unwrap();
     assert_eq!(postfix.sasl_socket, Path::new("/var/spool/postfix/octroi/sasl"));
     assert_eq!(postfix.delegation_socket, Path::new("/var/spool/postfix/octroi/policy"));
-    assert_eq!(postfix.user, "Debian-exim");
+    assert_eq!(postfix.user, User::Name("Debian-exim".to_owned()));
+    let config = parse(&folder(), &format!("{MINIMAL}[postfix]\nuser = \"101:104\"\n")).unwrap();
+    assert_eq!(config.postfix.unwrap().user, User::Numbers { uid: 101, gid: 104 });
     assert_eq!((postfix.sasl_listen, postfix.delegation_listen), (None, None));
     let long = format!("sasl_socket = \"/{}\"", "x".repeat(103));
     for (line, key) in [
         ("user = \"\"", "postfix.user"),
         ("user = \"a b\"", "postfix.user"),
+        ("user = \"101:\"", "postfix.user"),
+        ("user = \"postfix:postfix\"", "postfix.user"),
+        ("user = \"+1:1\"", "postfix.user"),
+        ("user = \"4294967295:1\"", "postfix.user"),
         ("sasl_socket = \"/var/spool/postfix/octroi/policy\"", "postfix.delegation_socket"),
         (long.as_str(), "postfix.sasl_socket"),
         ("sasl_listen = \"0.0.0.0:9181\"", "postfix.sasl_listen"),
