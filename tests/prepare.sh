@@ -9,7 +9,7 @@ as_root() {
     if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
 }
 
-wanted='debootstrap procps curl python3 isync libsasl2-modules-kdexoauth2 dovecot-imapd ca-certificates'
+wanted='debootstrap procps curl python3 isync libsasl2-modules-kdexoauth2 ca-certificates'
 [ "${1:-}" != bench ] || wanted="$wanted haproxy postfwd"
 missing=
 for package in $wanted; do
@@ -25,7 +25,7 @@ if [ -n "$missing" ]; then
         as_root chmod 755 /usr/sbin/policy-rc.d
     fi
     as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install $missing
-    for service in dovecot haproxy postfwd; do
+    for service in haproxy postfwd; do
         case $missing in
             *" $service"*) as_root systemctl disable "$service" 2>/dev/null || true ;;
         esac

@@ -1,24 +1,21 @@
 //! A real Dovecot, 2.3 or 2.4, started with the very files an operator installs.
 //!
-//! Each server has its own folder, ports, certificate and mail, so that several run at once. 2.3 is the package of the host
-//! (Debian 12), 2.4 that of a Debian 13 root made once by `tests/dovecot/make-trixie.sh`. Must never touch the host's
-//! own Dovecot or its configuration, and must never outlive the test.
+//! Each server has its own folder, ports, certificate and mail, so that several run at once, in the Debian root of its
+//! version. Must never touch the host's own Dovecot or its configuration, and must never outlive the test.
 
 mod files;
-mod supervisor;
 
 use std::fs;
 use std::io::Read as _;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use tokio::time::Instant;
 
 use crate::pki::Pki;
-use supervisor::Supervisor;
+use crate::servers::{MailFolder, Place, Suite, Supervisor, free_ports};
 
 /// The password of every mailbox for PLAIN and LOGIN: the site's other means of logging in.
 pub const PASSWORD: &str = "the-site-s-own-password";
@@ -61,6 +58,8 @@ pub struct Setup {
     pub passwords_filtered: bool,
     /// Whether `octroi-site.conf` was installed.
     pub site_file: bool,
+    /// Where the mailboxes lie; nothing: in a folder of its own.
+    pub mail: Option<MailFolder>,
 }
 
 impl Setup {
@@ -75,6 +74,7 @@ impl Setup {
             after: String::new(),
             passwords_filtered: true,
             site_file: true,
+            mail: None,
         }
     }
 }
@@ -119,10 +119,17 @@ impl Dovecot {
 
     fn try_start(setup: &Setup) -> Result<Self> {
         let pki = Pki::new()?;
-        let ports = free_ports()?;
-        let (folder, seen_as, command) = place(setup.version)?;
-        files::write(&folder, &seen_as, setup, ports, &pki)?;
-        let supervisor = Supervisor::start(&folder, &command)?;
+        let [imap, imaps] = free_ports()?;
+        let ports = Ports { imap, imaps };
+        let place = Place::new(match setup.version {
+            Version::V2_3 => Suite::Bookworm,
+            Version::V2_4 => Suite::Trixie,
+        })?;
+        files::write(&place, setup, ports, &pki)?;
+        let configuration = format!("{}/etc/dovecot.conf", place.seen_as);
+        let command = place.command(&["/usr/sbin/dovecot", "-F", "-c", &configuration]);
+        let supervisor = Supervisor::start(&place.folder, &command)?;
+        let folder = place.folder;
         let server = Self { version: setup.version, ports, folder, pki, _supervisor: supervisor };
         server.wait_until_ready()?;
         Ok(server)
@@ -202,45 +209,4 @@ impl Dovecot {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
-}
-
-/// A new folder, the same as the server will see it, and the server's command.
-fn place(version: Version) -> Result<(PathBuf, String, Vec<String>)> {
-    let (root, parent) = match version {
-        Version::V2_3 => (PathBuf::from("/"), std::env::temp_dir()),
-        Version::V2_4 => {
-            let root = trixie()?;
-            let parent = root.join("octroi");
-            (root, parent)
-        }
-    };
-    fs::create_dir_all(&parent)?;
-    let folder = tempfile::Builder::new().prefix("octroi-dovecot-").tempdir_in(parent)?.keep();
-    let seen_as = format!("/{}", folder.strip_prefix(&root)?.display());
-    let mut command =
-        vec!["/usr/sbin/dovecot".to_owned(), "-F".to_owned(), "-c".to_owned(), format!("{seen_as}/etc/dovecot.conf")];
-    if version == Version::V2_4 {
-        command.splice(0..0, ["/usr/sbin/chroot".to_owned(), root.display().to_string()]);
-    }
-    Ok((folder, seen_as, command))
-}
-
-/// The Debian 13 root, made now if it is not there.
-fn trixie() -> Result<PathBuf> {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let root = tests.join("../target/trixie");
-    let made = Command::new("/bin/sh").arg(tests.join("dovecot/make-trixie.sh")).arg(&root).output()?;
-    ensure!(
-        made.status.success(),
-        "make-trixie.sh failed:\n{}{}",
-        String::from_utf8_lossy(&made.stdout),
-        String::from_utf8_lossy(&made.stderr)
-    );
-    Ok(root.canonicalize()?)
-}
-
-fn free_ports() -> Result<Ports> {
-    let imap = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    let imaps = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    Ok(Ports { imap: imap.local_addr()?.port(), imaps: imaps.local_addr()?.port() })
 }

@@ -3,26 +3,19 @@
 //! Owns one connection. Must never keep a credential in the dialogue, nor retry or correct anything.
 
 mod reply;
-mod sasl;
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use rustls::pki_types::ServerName;
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
-use tokio_rustls::TlsConnector;
 
 use crate::dovecot::Dovecot;
+use crate::wire::{self, Stream, read_line, within};
 
+pub use crate::sasl::{Credential, Mechanism};
 pub use reply::{Reply, Status};
-pub use sasl::{Credential, Mechanism};
-
-/// Longer than anything a server waits for before it answers.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Longer than any line a server of these tests sends.
-const LONGEST_LINE: u64 = 64 * 1024;
 
 /// How the connection becomes encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,9 +25,6 @@ pub enum Security {
     /// In the clear first, then STARTTLS.
     StartTls,
 }
-
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// One encrypted connection.
 pub struct Imap {
@@ -49,13 +39,13 @@ impl Imap {
         let mut imap = match security {
             Security::Implicit => {
                 let tcp = TcpStream::connect(("127.0.0.1", server.imaps_port())).await?;
-                let mut imap = Self::over(encrypt(tcp, server).await?);
+                let mut imap = Self::over(server.pki().encrypt(tcp).await?);
                 imap.greeting().await?;
                 imap
             }
             Security::StartTls => {
                 let tcp = start_tls(TcpStream::connect(("127.0.0.1", server.imap_port())).await?).await?;
-                Self::over(encrypt(tcp, server).await?)
+                Self::over(server.pki().encrypt(tcp).await?)
             }
         };
         let (reply, untagged) = imap.command("CAPABILITY").await?;
@@ -144,6 +134,16 @@ impl Imap {
         Ok(rest.lines().next().unwrap_or_default().trim_end().to_owned())
     }
 
+    /// Opens INBOX anew and reads the subjects of all its messages.
+    pub async fn subjects(&mut self) -> Result<Vec<String>> {
+        let (selected, _) = self.command("SELECT INBOX").await?;
+        ensure!(selected.accepted(), "{}", self.transcript());
+        let (fetched, lines) = self.command("FETCH 1:* (BODY.PEEK[HEADER.FIELDS (SUBJECT)])").await?;
+        ensure!(fetched.accepted(), "{}", self.transcript());
+        let headers = lines.iter().filter_map(|line| line.split_once("Subject: "));
+        Ok(headers.map(|(_, rest)| rest.lines().next().unwrap_or_default().trim_end().to_owned()).collect())
+    }
+
     /// Says goodbye: BYE, then the tagged OK, then the end of the connection.
     pub async fn logout(mut self) -> Result<()> {
         let (reply, untagged) = self.command("LOGOUT").await?;
@@ -185,7 +185,7 @@ impl Imap {
                 self.dialogue.push("S: closed".to_owned());
                 return Ok(None);
             };
-            let line = reply::line(&bytes)?;
+            let line = wire::line(&bytes)?;
             self.dialogue.push(format!("S: {line}"));
             whole.push_str(line);
             let Some(length) = reply::literal(line) else { return Ok(Some(whole)) };
@@ -196,43 +196,17 @@ impl Imap {
     }
 }
 
-async fn read_line<S: AsyncRead + Unpin>(stream: &mut BufReader<S>) -> std::io::Result<Option<Vec<u8>>> {
-    let mut line = Vec::new();
-    match stream.take(LONGEST_LINE).read_until(b'\n', &mut line).await {
-        Ok(0) => Ok(None),
-        Ok(_) => Ok(Some(line)),
-        // Reset, or closed without TLS's goodbye: closed all the same.
-        Err(error)
-            if matches!(error.kind(), std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::UnexpectedEof) =>
-        {
-            Ok(None)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-async fn within<T>(future: impl Future<Output = std::io::Result<T>>) -> Result<T> {
-    Ok(tokio::time::timeout(PATIENCE, future).await.context("the server fell silent")??)
-}
-
 /// Greeting and STARTTLS in the clear. Nothing may follow the server's OK before encryption begins.
 async fn start_tls(tcp: TcpStream) -> Result<TcpStream> {
     let mut stream = BufReader::new(tcp);
     let greeting = within(read_line(&mut stream)).await?.context("closed before the greeting")?;
-    let greeting = reply::line(&greeting)?;
+    let greeting = wire::line(&greeting)?;
     ensure!(greeting.starts_with("* OK ") && greeting.contains(" STARTTLS"), "STARTTLS is not offered: {greeting}");
     stream.get_mut().write_all(b"s STARTTLS\r\n").await?;
     let answer = within(read_line(&mut stream)).await?.context("closed at STARTTLS")?;
-    let answer = reply::line(&answer)?;
+    let answer = wire::line(&answer)?;
     let Some(rest) = answer.strip_prefix("s ") else { bail!("not the tag of STARTTLS: {answer}") };
     ensure!(Reply::parse(rest, String::new(), Duration::ZERO)?.accepted(), "STARTTLS refused: {answer}");
     ensure!(stream.buffer().is_empty(), "bytes in the clear after STARTTLS");
     Ok(stream.into_inner())
-}
-
-async fn encrypt(tcp: TcpStream, server: &Dovecot) -> Result<impl Stream + 'static> {
-    let connector = TlsConnector::from(server.pki().client()?);
-    Ok(tokio::time::timeout(PATIENCE, connector.connect(ServerName::try_from("localhost")?, tcp))
-        .await
-        .context("TLS")??)
 }

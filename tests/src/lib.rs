@@ -9,4 +9,7 @@ pub mod dovecot;
 pub mod imap;
 pub mod logins;
 pub mod pki;
+pub mod sasl;
+pub mod servers;
 pub mod sidecar;
+mod wire;

@@ -3,13 +3,17 @@
 //! Owns no file. Must never be trusted by anything but the client it is handed to.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
 };
-use rustls::pki_types::CertificateDer;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 /// A server certificate for `localhost` and 127.0.0.1, and the authority that signed it.
 pub struct Pki {
@@ -48,15 +52,31 @@ impl Pki {
         })
     }
 
-    /// A TLS client that trusts this authority and no other.
-    pub fn client(&self) -> Result<Arc<ClientConfig>> {
+    /// A TLS client that trusts this authority and no other, with the versions of `versions`.
+    fn client(&self, versions: &[&'static SupportedProtocolVersion]) -> Result<Arc<ClientConfig>> {
         let mut roots = RootCertStore::empty();
         roots.add(self.authority.clone()).context("own authority")?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
+            .with_protocol_versions(versions)?
             .with_root_certificates(roots)
             .with_no_client_auth();
         Ok(Arc::new(config))
+    }
+
+    /// Encrypts a connection to `localhost`, and believes this authority alone.
+    pub async fn encrypt(&self, tcp: TcpStream) -> Result<TlsStream<TcpStream>> {
+        self.encrypt_with(tcp, rustls::ALL_VERSIONS).await
+    }
+
+    /// The same with these versions of TLS alone.
+    pub async fn encrypt_with(
+        &self,
+        tcp: TcpStream,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> Result<TlsStream<TcpStream>> {
+        let connector = TlsConnector::from(self.client(versions)?);
+        let handshake = connector.connect(ServerName::try_from("localhost")?, tcp);
+        Ok(tokio::time::timeout(Duration::from_secs(30), handshake).await.context("TLS")??)
     }
 }

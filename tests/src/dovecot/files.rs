@@ -10,32 +10,36 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::{Ports, Setup, Version};
 use crate::pki::Pki;
-
-/// Who owns the mail: no user of this machine.
-const MAIL_UID: u32 = 5999;
+use crate::servers::{MAIL_UID, MailFolder, Place, put};
 
 /// Where an operator installs the files; each server of the tests has its own folder instead.
 const INSTALLED: &str = "/etc/dovecot/";
 
-/// Fills `folder`, which the server sees as `seen_as`.
-pub(super) fn write(folder: &Path, seen_as: &str, setup: &Setup, ports: Ports, pki: &Pki) -> Result<()> {
+/// Fills the server's folder.
+pub(super) fn write(place: &Place, setup: &Setup, ports: Ports, pki: &Pki) -> Result<()> {
+    let Place { folder, seen_as, .. } = place;
+    let mail = match &setup.mail {
+        Some(mail) => mail.clone(),
+        None => MailFolder::within(place),
+    };
+    ensure!(mail.folder.starts_with(&place.root), "the mailboxes lie in another root");
     // Dovecot's own users must pass through; the folder for tests is made for its owner alone.
     fs::set_permissions(folder, Permissions::from_mode(0o755))?;
     let etc = folder.join("etc");
-    for name in ["etc", "mail"] {
-        fs::create_dir_all(folder.join(name))?;
+    for folder in [&etc, &mail.folder] {
+        fs::create_dir_all(folder)?;
     }
     put(&etc.join("server.pem"), &pki.certificate_pem, 0o644)?;
     put(&etc.join("server.key"), &pki.key_pem, 0o600)?;
     put(&etc.join("authority.pem"), &pki.authority_pem, 0o644)?;
-    put(&etc.join("dovecot.conf"), &server(seen_as, setup, ports), 0o644)?;
+    put(&etc.join("dovecot.conf"), &server(seen_as, &mail, setup, ports), 0o644)?;
     operator_files(&etc, seen_as, setup)?;
-    chown(folder.join("mail"), Some(MAIL_UID), Some(MAIL_UID)).context("the tests run as root")?;
-    setup.mailboxes.iter().try_for_each(|mailbox| deliver(&folder.join("mail"), mailbox))
+    chown(&mail.folder, Some(MAIL_UID), Some(MAIL_UID)).context("the tests run as root")?;
+    setup.mailboxes.iter().try_for_each(|mailbox| deliver(&mail.folder, mailbox))
 }
 
 /// The server apart from Octroi: what every site has already.
-fn server(seen_as: &str, setup: &Setup, ports: Ports) -> String {
+fn server(seen_as: &str, mail: &MailFolder, setup: &Setup, ports: Ports) -> String {
     let template = match setup.version {
         Version::V2_3 => include_str!("../../dovecot/dovecot-2.3.conf"),
         Version::V2_4 => include_str!("../../dovecot/dovecot-2.4.conf"),
@@ -43,6 +47,7 @@ fn server(seen_as: &str, setup: &Setup, ports: Ports) -> String {
     let name = seen_as.rsplit('/').next().unwrap_or("octroi");
     let rendered = template
         .replace("@DIR@", seen_as)
+        .replace("@MAIL@", &mail.seen_as)
         .replace("@NAME@", name)
         .replace("@IMAP@", &ports.imap.to_string())
         .replace("@IMAPS@", &ports.imaps.to_string())
@@ -110,11 +115,5 @@ fn deliver(mail: &Path, mailbox: &str) -> Result<()> {
         0o600,
     )?;
     chown(&message, Some(MAIL_UID), Some(MAIL_UID))?;
-    Ok(())
-}
-
-fn put(path: &Path, text: &str, mode: u32) -> Result<()> {
-    fs::write(path, text).with_context(|| path.display().to_string())?;
-    fs::set_permissions(path, Permissions::from_mode(mode))?;
     Ok(())
 }

@@ -46,7 +46,7 @@ impl Credential<'_> {
     }
 
     /// The initial response, base64.
-    pub(super) fn response(&self) -> String {
+    pub(crate) fn response(&self) -> String {
         STANDARD.encode(self.plain())
     }
 
@@ -64,7 +64,7 @@ impl Credential<'_> {
     }
 
     /// What answers an error challenge: RFC 7628 section 3.2.3 for one, an empty line for the other.
-    pub(super) fn dismissal(&self) -> &'static str {
+    pub(crate) fn dismissal(&self) -> &'static str {
         match self.mechanism {
             Mechanism::Oauthbearer => "AQ==",
             Mechanism::Xoauth2 | Mechanism::Plain => "",

@@ -1,4 +1,4 @@
-//! The process of one Dovecot: started, watched, and ended with everything it started.
+//! The process of one server: started, watched, and ended with everything it started.
 //!
 //! Owns a folder and a process group. Must never outlive the program that holds it, however that program ends.
 
@@ -8,14 +8,14 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context as _, Result};
 
 /// A running server. Dropping it ends the whole process group and removes the folder; so does the end of this program.
-pub(super) struct Supervisor {
+pub(crate) struct Supervisor {
     shell: Child,
     folder: PathBuf,
 }
 
 impl Supervisor {
     /// Runs `command`; its output goes to `console.log` in `folder`, which now belongs to the supervisor.
-    pub(super) fn start(folder: &Path, command: &[String]) -> Result<Self> {
+    pub(crate) fn start(folder: &Path, command: &[String]) -> Result<Self> {
         let shell = Command::new("/bin/sh")
             .args(["-c", include_str!("supervisor.sh"), "octroi-supervisor"])
             .arg(folder)
@@ -29,7 +29,7 @@ impl Supervisor {
     }
 
     /// Whether the server's main process has started and is gone again: it will not become ready any more.
-    pub(super) fn ended(&self) -> bool {
+    pub(crate) fn ended(&self) -> bool {
         let Some(pid) = self.pid() else { return false };
         // A zombie, which the shell has not collected yet, has ended too.
         match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
@@ -39,7 +39,7 @@ impl Supervisor {
     }
 
     /// The main process, once it runs.
-    pub(super) fn pid(&self) -> Option<u32> {
+    pub(crate) fn pid(&self) -> Option<u32> {
         std::fs::read_to_string(self.folder.join("pid")).ok()?.trim().parse().ok()
     }
 }
