@@ -109,7 +109,7 @@ pub async fn mbsync(server: &Dovecot, mailbox: &str, token: &str) -> Result<Seen
     Ok(Seen { reply, subject: subject_in(&first_message(&folder.path().join("INBOX")).unwrap_or_default()) })
 }
 
-fn write_private(path: &Path, text: &str) -> Result<()> {
+pub(crate) fn write_private(path: &Path, text: &str) -> Result<()> {
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     Ok(file.write_all(text.as_bytes())?)
 }
@@ -123,13 +123,13 @@ fn subject_in(message: &str) -> String {
     message.lines().find_map(|line| line.strip_prefix("Subject: ")).unwrap_or_default().trim_end().to_owned()
 }
 
-struct Output {
-    code: Option<i32>,
-    text: String,
-    errors: String,
+pub(crate) struct Output {
+    pub(crate) code: Option<i32>,
+    pub(crate) text: String,
+    pub(crate) errors: String,
 }
 
-async fn run(command: &mut Command, input: &str) -> Result<Output> {
+pub(crate) async fn run(command: &mut Command, input: &str) -> Result<Output> {
     let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let name = piped.as_std().get_program().to_owned();
     let mut child = piped.spawn().with_context(|| format!("{} is not installed", name.display()))?;

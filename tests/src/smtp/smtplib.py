@@ -1,0 +1,30 @@
+"""One message by Python's smtplib. What to do comes as JSON on standard input, what happened goes out the same way."""
+import json
+import smtplib
+import ssl
+import sys
+
+asked = json.load(sys.stdin)
+context = ssl.create_default_context(cafile=asked["authority"])
+client = smtplib.SMTP_SSL("localhost", asked["port"], context=context, timeout=60)
+client.ehlo()
+
+
+def answer(challenge=None):
+    return asked["dismissal"] if challenge else asked["response"]
+
+
+result = {"sent": False}
+try:
+    code, text = client.auth(asked["mechanism"], answer, initial_response_ok=asked["initial_response"])
+    result["login"] = f"{code} {text.decode()}"
+    client.sendmail(asked["sender"], [asked["recipient"]], asked["message"])
+    result["sent"] = True
+except smtplib.SMTPAuthenticationError as error:
+    result["login"] = f"{error.smtp_code} {error.smtp_error.decode()}"
+except smtplib.SMTPResponseException:
+    pass
+except smtplib.SMTPRecipientsRefused:
+    pass
+client.quit()
+json.dump(result, sys.stdout)
