@@ -1,22 +1,29 @@
-//! `make demo`: a login from end to end, on real servers, and what came of it.
+//! `make demo`: logins and a message from end to end, on real servers, and what came of them.
 //!
 //! Everything listens on loopback, on free ports, in folders of its own; nothing of it is left behind. `KEEP=1` keeps
 //! it up and says how to connect a mail client.
 #![allow(clippy::print_stdout, reason = "the demo speaks to a person at a terminal")]
+#![allow(clippy::disallowed_methods, reason = "real servers are waited for in real time, always with a bound")]
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use comfy_table::{ContentArrangement, Table, presets};
-use octroi_psc::{Deviation, Identity, Psc, doctor_one};
+use octroi_psc::{Deviation, Identity, Psc, doctor_one, doctor_two};
 use octroi_tests::dovecot::{Dovecot, Setup, Version};
 use octroi_tests::imap::{Credential, Imap, Mechanism, Security};
+use octroi_tests::postfix::{self, Postfix};
 use octroi_tests::sidecar::{Settings, Sidecar};
+use octroi_tests::smtp::Smtp;
+use tokio::time::Instant;
 
 const UN: &str = "docteur.un@bal.example.test";
 const DEUX: &str = "docteur.deux@bal.example.test";
 const SECRETARIAT: &str = "secretariat@bal.example.test";
+
+/// The subject of the message from one doctor to the other.
+const MESSAGE: &str = "From doctor one";
 
 /// One thing that is tried on each server.
 struct Try {
@@ -65,6 +72,20 @@ const TRIES: [Try; 5] = [
     },
 ];
 
+/// One message that is sent, or not.
+struct Sending {
+    what: &'static str,
+    sender: &'static str,
+    deviation: Option<Deviation>,
+    arrives: bool,
+}
+
+const SENDINGS: [Sending; 3] = [
+    Sending { what: "doctor one writes to doctor two", sender: UN, deviation: None, arrives: true },
+    Sending { what: "the same token, as doctor two", sender: DEUX, deviation: None, arrives: false },
+    Sending { what: "an expired token, to send", sender: UN, deviation: Some(Deviation::Expired), arrives: false },
+];
+
 /// What a server made of a try.
 struct Seen {
     answer: String,
@@ -90,12 +111,18 @@ async fn main() -> ExitCode {
 async fn show() -> Result<bool> {
     step("a stand-in Pro Sante Connect, with TLS");
     let psc = Psc::start_tls().await?;
+    step("Postfix (the first time its system is fetched, which takes a minute)");
+    let mailboxes = [UN, DEUX, SECRETARIAT];
+    let postfix = Postfix::start(&postfix::Setup::new(&mailboxes))?;
     step("the sidecar, with the directory of the stand-in's people");
-    let sidecar = Sidecar::start(&psc, &Settings { introspection: "required", ..Settings::default() })?;
+    let more = postfix.sidecar_section();
+    let sidecar = Sidecar::start(&psc, &Settings { introspection: "required", more, ..Settings::default() })?;
     let mut servers = Vec::new();
     for version in [Version::V2_3, Version::V2_4] {
-        step(&format!("{} (the first time it is fetched, which takes a minute)", name(version)));
-        let setup = Setup::new(version, sidecar.introspection(), sidecar.policy(), &[UN, DEUX, SECRETARIAT]);
+        step(&format!("{} (the first time as well)", name(version)));
+        let mut setup = Setup::new(version, sidecar.introspection(), sidecar.policy(), &mailboxes);
+        // One of the two serves what Postfix delivers.
+        setup.mail = (version == Version::V2_3).then(|| postfix.mail());
         servers.push(Dovecot::start(&setup).with_context(|| name(version))?);
     }
     let mut table = Table::new();
@@ -104,30 +131,32 @@ async fn show() -> Result<bool> {
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(["tried", "on", "answered", "ms"]);
     let mut as_it_should = true;
+    let mut row = |what: &str, on: String, expected: bool, seen: Seen| {
+        as_it_should &= seen.subject.is_some() == expected;
+        let read = seen.subject.map_or_else(String::new, |subject| format!("\nread: {subject}"));
+        let took = format!("{:.0}", seen.took.as_secs_f64() * 1000.0);
+        table.add_row([what.to_owned(), on, format!("{}{read}", seen.answer), took]);
+    };
     for server in &servers {
         for tried in &TRIES {
-            let seen = login(&psc, server, tried).await?;
-            as_it_should &= seen.subject.is_some() == tried.opens;
-            let read = seen.subject.map_or_else(String::new, |subject| format!("\nread: {subject}"));
-            let took = format!("{:.0}", seen.took.as_secs_f64() * 1000.0);
-            table.add_row([tried.what.to_owned(), name(server.version()), format!("{}{read}", seen.answer), took]);
+            row(tried.what, name(server.version()), tried.opens, login(&psc, server, tried).await?);
         }
+    }
+    let reader = servers.first().context("no server")?;
+    for sending in &SENDINGS {
+        row(sending.what, "Postfix".to_owned(), sending.arrives, send(&psc, &postfix, reader, sending).await?);
     }
     println!("\n{table}\n");
     println!("The sidecar's own view (octroi status):\n");
     println!("{}", String::from_utf8_lossy(&sidecar.run(&["status"])?.stdout));
     if std::env::var_os("KEEP").is_some_and(|keep| keep == "1") {
-        keep(&psc, &servers).await?;
+        keep(&psc, &servers, &postfix).await?;
     }
     Ok(as_it_should)
 }
 
 async fn login(psc: &Psc, server: &Dovecot, tried: &Try) -> Result<Seen> {
-    let token = psc.token(&doctor_one());
-    let token = match tried.deviation {
-        Some(deviation) => token.deviate(deviation)?.mint(),
-        None => token.mint(),
-    };
+    let token = token(psc, tried.deviation)?;
     let mut imap = Imap::connect(server, Security::Implicit).await?;
     let credential = Credential { mechanism: tried.mechanism, mailbox: tried.mailbox, secret: &token };
     let reply = imap.authenticate(&credential, true).await?;
@@ -141,7 +170,48 @@ async fn login(psc: &Psc, server: &Dovecot, tried: &Try) -> Result<Seen> {
     Ok(Seen { answer: "OK, logged in".to_owned(), subject: Some(subject), took })
 }
 
-async fn keep(psc: &Psc, servers: &[Dovecot]) -> Result<()> {
+/// Doctor one logs in over SMTP and sends to doctor two, who reads what has arrived over IMAP.
+async fn send(psc: &Psc, postfix: &Postfix, reader: &Dovecot, sending: &Sending) -> Result<Seen> {
+    let token = token(psc, sending.deviation)?;
+    let begun = Instant::now();
+    let mut smtp = Smtp::connect(postfix, Security::StartTls).await?;
+    let credential = Credential { mechanism: Mechanism::Xoauth2, mailbox: UN, secret: &token };
+    let mut reply = smtp.authenticate(&credential, true).await?;
+    if reply.accepted() {
+        reply = smtp.submit(sending.sender, &[DEUX], MESSAGE).await?;
+    }
+    // Long lines, each with its cause last.
+    let (answer, took) = (reply.line().replace(": ", ":\n"), begun.elapsed());
+    smtp.quit().await?;
+    let subject = if reply.accepted() { Some(arrived(psc, reader).await?) } else { None };
+    Ok(Seen { answer, subject, took })
+}
+
+/// The subject of the message in doctor two's mailbox, once it is there.
+async fn arrived(psc: &Psc, reader: &Dovecot) -> Result<String> {
+    let token = psc.token(&doctor_two()).mint();
+    let mut imap = Imap::connect(reader, Security::Implicit).await?;
+    let credential = Credential { mechanism: Mechanism::Xoauth2, mailbox: DEUX, secret: &token };
+    ensure!(imap.authenticate(&credential, true).await?.accepted(), "{}", imap.transcript());
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !imap.subjects().await?.iter().any(|subject| subject == MESSAGE) {
+        ensure!(Instant::now() < deadline, "the message does not arrive");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    imap.logout().await?;
+    Ok(MESSAGE.to_owned())
+}
+
+/// A token of doctor one.
+fn token(psc: &Psc, deviation: Option<Deviation>) -> Result<String> {
+    let token = psc.token(&doctor_one());
+    Ok(match deviation {
+        Some(deviation) => token.deviate(deviation)?.mint(),
+        None => token.mint(),
+    })
+}
+
+async fn keep(psc: &Psc, servers: &[Dovecot], postfix: &Postfix) -> Result<()> {
     for server in servers {
         println!(
             "{}: IMAPS 127.0.0.1:{}, STARTTLS 127.0.0.1:{}, trust {}",
@@ -151,6 +221,12 @@ async fn keep(psc: &Psc, servers: &[Dovecot]) -> Result<()> {
             server.authority_file().display()
         );
     }
+    println!(
+        "Postfix: submissions 127.0.0.1:{}, STARTTLS 127.0.0.1:{}, trust {}",
+        postfix.submissions_port(),
+        postfix.submission_port(),
+        postfix.authority_file().display()
+    );
     println!("Provider: {} (client {}, PKCE)", psc.issuer(), octroi_psc::PUBLIC_CLIENT);
     println!("A token of doctor one for {UN}, good for two minutes:\n\n{}\n", fresh(psc, &doctor_one()));
     println!("Ctrl-C ends everything.");
