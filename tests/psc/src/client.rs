@@ -1,11 +1,13 @@
 //! Clients that the stand-in knows: software that logs people in, and operators that introspect.
 //!
-//! Owns client authentication (RFC 6749 section 2.3.1). A secret is compared and never shown.
+//! Owns what a request shows of its client (RFC 6749 section 2.3.1, RFC 7523 section 2.2, RFC 8705 section 2). A secret is
+//! compared and never shown.
 
 use anyhow::Result;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::header::{AUTHORIZATION, HeaderMap};
+use serde_json::Value;
 use url::Url;
 
 use crate::encode::random_text;
@@ -21,8 +23,13 @@ pub const PUBLIC_CLIENT: &str = "client-de-messagerie";
 pub struct Client {
     /// Client identifier.
     pub id: String,
-    /// Client secret; none for a public client, which can't introspect.
+    /// Client secret.
     pub secret: Option<String>,
+    /// Public key, a JWK with `alg`, of the assertions with which it shows itself (`private_key_jwt`).
+    pub key: Option<Value>,
+    /// SHA-256 of the certificate (DER) with which it shows itself (`tls_client_auth`). A client with none of the three is
+    /// a public one, which can't introspect.
+    pub certificate: Option<Vec<u8>>,
     /// Whether introspection tells this client the truth. Where it is false every token is called inactive, as
     /// Keycloak does to a caller that is not in the token's audience.
     pub entitled: bool,
@@ -37,6 +44,10 @@ pub enum Shown {
     Basic,
     /// `client_secret_post`.
     Post,
+    /// `private_key_jwt`.
+    Assertion,
+    /// `tls_client_auth`.
+    Certificate,
     /// An identifier alone.
     Public,
 }
@@ -53,7 +64,14 @@ impl Client {
     /// A client without a secret: it can log people in with PKCE, and never introspects.
     #[must_use]
     pub fn public(id: &str) -> Self {
-        Self { id: id.to_owned(), secret: None, entitled: true, redirect_uris: Vec::new() }
+        Self {
+            id: id.to_owned(),
+            secret: None,
+            key: None,
+            certificate: None,
+            entitled: true,
+            redirect_uris: Vec::new(),
+        }
     }
 
     pub(crate) fn may_redirect_to(&self, uri: &str) -> bool {
@@ -67,23 +85,38 @@ impl Client {
 /// What a request shows of its client, not yet checked.
 pub(crate) struct Claimed {
     pub(crate) id: String,
-    pub(crate) secret: Option<String>,
-    pub(crate) shown: Shown,
+    pub(crate) proof: Proof,
 }
+
+/// With what a request backs its claim.
+pub(crate) enum Proof {
+    Basic(String),
+    Post(String),
+    Assertion(String),
+    /// The certificate of the connection, or nothing.
+    Elsewhere,
+}
+
+/// `client_assertion_type` of RFC 7523 section 2.2.
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// Reads the client's credentials; nothing where there are none, or two kinds at once (RFC 6749 section 2.3).
 pub(crate) fn claimed(headers: &HeaderMap, form: &Form) -> Option<Claimed> {
     let basic = headers.get(AUTHORIZATION).map(|value| value.to_str().ok().and_then(basic_credentials));
-    match (basic, form.one("client_id"), form.one("client_secret")) {
-        (Some(basic), _, None) => {
+    let assertion = form.one("client_assertion");
+    if assertion.is_some() != (form.one("client_assertion_type") == Some(JWT_BEARER)) {
+        return None;
+    }
+    let id = form.one("client_id").map(str::to_owned);
+    match (basic, assertion, form.one("client_secret")) {
+        (Some(basic), None, None) => {
             let (id, secret) = basic?;
-            Some(Claimed { id, secret: Some(secret), shown: Shown::Basic })
+            Some(Claimed { id, proof: Proof::Basic(secret) })
         }
-        (None, Some(id), Some(secret)) => {
-            Some(Claimed { id: id.to_owned(), secret: Some(secret.to_owned()), shown: Shown::Post })
-        }
-        (None, Some(id), None) => Some(Claimed { id: id.to_owned(), secret: None, shown: Shown::Public }),
-        (Some(_), _, Some(_)) | (None, None, _) => None,
+        (None, None, Some(secret)) => Some(Claimed { id: id?, proof: Proof::Post(secret.to_owned()) }),
+        (None, Some(assertion), None) => Some(Claimed { id: id?, proof: Proof::Assertion(assertion.to_owned()) }),
+        (None, None, None) => Some(Claimed { id: id?, proof: Proof::Elsewhere }),
+        (Some(_), _, Some(_)) | (Some(_), Some(_), _) | (None, Some(_), Some(_)) => None,
     }
 }
 

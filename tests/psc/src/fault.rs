@@ -32,8 +32,12 @@ pub enum Fault {
     Oversize(usize),
     /// The first half of the true answer, whose announced length is right, then the end of the connection.
     Truncated,
+    /// The true answer under another `Content-Type`.
+    ContentType(&'static str),
     /// The connection ends without an answer.
     Close,
+    /// The connection is reset (RST) without an answer.
+    Reset,
 }
 
 /// Where held requests wait. Clones are the same point.

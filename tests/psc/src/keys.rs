@@ -100,6 +100,14 @@ impl SigningKey {
         })
     }
 
+    /// The private key in PEM (PKCS#8).
+    ///
+    /// # Errors
+    /// As [`SigningKey::to_pkcs8`].
+    pub fn private_pem(&self) -> Result<String> {
+        Ok(pem("PRIVATE KEY", &self.to_pkcs8()?))
+    }
+
     /// `kid`.
     #[must_use]
     pub fn kid(&self) -> &str {

@@ -11,6 +11,7 @@
 //! # Ok(()) }
 //! ```
 
+mod assertion;
 mod bounded;
 mod client;
 mod clock;
@@ -40,5 +41,5 @@ pub use keys::{Algorithm, Keys, SigningKey};
 pub use psc::{Builder, Psc};
 pub use realm::{CODE_LIFETIME, IntrospectionCall, REFRESH_LIFETIME, Said};
 pub use shape::{Form, Seal};
-pub use tls::{ServerCertificate, Validity};
+pub use tls::{ClientCertificate, ServerCertificate, Validity};
 pub use token::{ACCESS_LIFETIME, DEFAULT_AZP, FEDERATION, Token};

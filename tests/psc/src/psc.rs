@@ -283,6 +283,24 @@ impl Psc {
         }
     }
 
+    /// Ends the writing half of every connection that is open now, as a balancer does that has forgotten them: the peer
+    /// may go on sending, and nobody answers.
+    pub fn half_close_connections(&self) {
+        if let Some(serving) = &self.serving {
+            serving.half_close_connections();
+        }
+    }
+
+    /// Shows another certificate from the next start on: [`Psc::stop`], then [`Psc::resume`].
+    ///
+    /// # Errors
+    /// Over plain HTTP, or when it can't be made: see [`ServerCertificate::renewed`].
+    pub fn renew_certificate(&mut self, validity: crate::tls::Validity) -> Result<()> {
+        let certificate = self.certificate.as_ref().context("there is no certificate without TLS")?;
+        self.certificate = Some(certificate.renewed(validity)?);
+        Ok(())
+    }
+
     /// Goes away: connections end, new ones are refused. State stays.
     pub async fn stop(&mut self) {
         if let Some(serving) = self.serving.take() {

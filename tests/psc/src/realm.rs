@@ -10,12 +10,13 @@ use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm as JwsAlgorithm, DecodingKey};
 use serde_json::{Map, Value};
 
+use crate::assertion;
 use crate::bounded::Bounded;
-use crate::client::{Claimed, Client, Shown};
+use crate::client::{Client, Proof, Shown, claimed};
 use crate::clock::Clock;
 use crate::deviation::SESSION_TOTAL;
 use crate::encode::{random_text, random_uuid, sha256, url64, url64_bytes};
-use crate::endpoints::Endpoint;
+use crate::endpoints::{Call, Endpoint};
 use crate::fault::Faults;
 use crate::form::Form;
 use crate::identity::Identity;
@@ -45,6 +46,8 @@ pub struct IntrospectionCall {
     pub shown: Shown,
     /// Every parameter of the form.
     pub form: Form,
+    /// `Host` of the request: which of the endpoint's names was called.
+    pub host: String,
 }
 
 /// One authentication of one person through one client.
@@ -78,6 +81,7 @@ struct Tables {
     refresh: Bounded<RefreshGrant>,
     ended_sessions: Bounded<()>,
     revoked: Bounded<()>,
+    assertions: Bounded<()>,
     said: Bounded<Said>,
     said_of_all: Option<Said>,
     last_introspection: Option<IntrospectionCall>,
@@ -119,13 +123,38 @@ impl Realm {
         self.tables().clients.get(id).cloned()
     }
 
-    /// The client whose credentials hold. A public client shows its identifier alone, a confidential one never may.
-    pub(crate) fn authenticated(&self, claimed: &Claimed) -> Option<Client> {
+    /// The client whose credentials hold, and how it showed them. A public client shows its identifier alone, a
+    /// confidential one never may.
+    pub(crate) fn caller(&self, call: &Call) -> Option<(Client, Shown)> {
+        let claimed = claimed(&call.headers, &call.body)?;
         let client = self.client(&claimed.id)?;
         // Digests are compared, so that the time taken tells nothing of the secret.
-        let same = client.secret.as_deref().map(|secret| sha256(secret.as_bytes()))
-            == claimed.secret.as_deref().map(|secret| sha256(secret.as_bytes()));
-        same.then_some(client)
+        let is_secret = |shown: &str| {
+            client.secret.as_deref().is_some_and(|secret| sha256(secret.as_bytes()) == sha256(shown.as_bytes()))
+        };
+        let (holds, shown) = match &claimed.proof {
+            Proof::Basic(secret) => (is_secret(secret), Shown::Basic),
+            Proof::Post(secret) => (is_secret(secret), Shown::Post),
+            Proof::Assertion(assertion) => (self.is_assertion_of(&client, assertion), Shown::Assertion),
+            Proof::Elsewhere if client.certificate.is_some() => {
+                (client.certificate == call.certificate, Shown::Certificate)
+            }
+            Proof::Elsewhere => (client.secret.is_none() && client.key.is_none(), Shown::Public),
+        };
+        holds.then_some((client, shown))
+    }
+
+    /// Whether an assertion is the client's, made for this issuer, in time, and shown for the first time.
+    fn is_assertion_of(&self, client: &Client, assertion: &str) -> bool {
+        let Some(key) = &client.key else { return false };
+        let Some(jti) = assertion::holds(assertion, key, &client.id, &self.issuer, self.clock.now()) else {
+            return false;
+        };
+        let mut tables = self.tables();
+        let name = format!("{} {jti}", client.id);
+        let first = !tables.assertions.contains(&name);
+        tables.assertions.insert(name, ());
+        first
     }
 
     pub(crate) fn count(&self, endpoint: Endpoint) {

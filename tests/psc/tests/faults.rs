@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use octroi_psc::{Algorithm, Endpoint, Fault, Psc, SigningKey};
+use octroi_psc::{Algorithm, Endpoint, Fault, Psc, SigningKey, Validity};
 use serde_json::Value;
 
 async fn body(psc: &Psc, endpoint: Endpoint) -> reqwest::Result<Vec<u8>> {
@@ -141,5 +141,60 @@ async fn keys_can_be_published_ahead_hidden_or_spoilt() -> Result<()> {
     psc.keys().publish_also(Vec::new());
     assert_eq!(kids(body(&psc, Endpoint::Certs).await?), ["next"]);
     assert_eq!(psc.keys().signing().kid(), "octroi-psc-1", "withdrawn, and still what signs");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_reset_is_no_end_of_the_connection_but_its_loss() -> Result<()> {
+    use std::error::Error as _;
+    let psc = Psc::start().await?;
+    psc.spoil(Endpoint::Certs, Fault::Reset);
+    let error = reqwest::get(psc.url(Endpoint::Certs)).await.expect_err("reset");
+    let mut causes = std::iter::successors(error.source(), |cause| cause.source());
+    let kind = causes.find_map(|cause| cause.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
+    assert_eq!(kind, Some(std::io::ErrorKind::ConnectionReset));
+    psc.mend(Endpoint::Certs);
+    assert_eq!(reqwest::get(psc.url(Endpoint::Certs)).await?.status(), 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_true_answer_comes_under_another_content_type() -> Result<()> {
+    let psc = Psc::start().await?;
+    let truth = body(&psc, Endpoint::Certs).await?;
+    psc.spoil(Endpoint::Certs, Fault::ContentType("text/plain"));
+    let response = reqwest::get(psc.url(Endpoint::Certs)).await?;
+    assert_eq!(response.headers().get_all("content-type").iter().collect::<Vec<_>>(), ["text/plain"]);
+    assert_eq!(response.bytes().await?, truth);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_half_closed_connection_is_at_its_end_for_the_peer_and_new_ones_pass() -> Result<()> {
+    let psc = Psc::start().await?;
+    let hold = psc.hold(Endpoint::Certs);
+    let request = tokio::spawn(reqwest::get(psc.url(Endpoint::Certs)));
+    hold.arrived(1).await;
+    psc.half_close_connections();
+    assert!(request.await?.is_err());
+    hold.release();
+    assert_eq!(reqwest::get(psc.url(Endpoint::Certs)).await?.status(), 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn its_certificate_expires_and_is_renewed_under_the_same_authority() -> Result<()> {
+    let mut psc = Psc::start_tls().await?;
+    let authority = reqwest::Certificate::from_pem(psc.ca_pem().unwrap().as_bytes())?;
+    let get = async |url: String| {
+        let client = reqwest::Client::builder().tls_certs_only([authority.clone()]).build()?;
+        client.get(url).send().await
+    };
+    for (validity, good) in [(Validity::Current, true), (Validity::Expired, false), (Validity::Current, true)] {
+        psc.stop().await;
+        psc.renew_certificate(validity)?;
+        psc.resume().await?;
+        assert_eq!(get(psc.url(Endpoint::Certs)).await.is_ok(), good, "{validity:?}");
+    }
     Ok(())
 }

@@ -13,10 +13,13 @@ use crate::realm::Realm;
 
 pub(super) fn document(realm: &Realm) -> Answer {
     let at = |endpoint: Endpoint| format!("{}{}", realm.issuer, endpoint.path());
-    let authentication = json!(["client_secret_basic", "client_secret_post"]);
+    let authentication = json!(["client_secret_basic", "client_secret_post", "private_key_jwt", "tls_client_auth"]);
+    // Another name of the same server, so that it shows which one was called (RFC 8705 section 5).
+    let certified = at(Endpoint::Introspect).replacen("//127.0.0.1:", "//localhost:", 1);
     Answer::json(
         StatusCode::OK,
         &json!({
+            "mtls_endpoint_aliases": {"introspection_endpoint": certified},
             "issuer": realm.issuer,
             "authorization_endpoint": at(Endpoint::Authorize),
             "token_endpoint": at(Endpoint::Token),

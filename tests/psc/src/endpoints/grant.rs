@@ -8,13 +8,12 @@ use hyper::header::{CACHE_CONTROL, HeaderValue};
 use serde_json::json;
 
 use super::{Answer, Call};
-use crate::client::claimed;
 use crate::encode::{sha256, url64};
 use crate::realm::{Issued, Login, REFRESH_LIFETIME, Realm};
 use crate::token::ACCESS_LIFETIME;
 
 pub(super) fn token(realm: &Realm, call: &Call) -> Result<Answer> {
-    let client = claimed(&call.headers, &call.body).and_then(|claimed| realm.authenticated(&claimed));
+    let client = realm.caller(call).map(|(client, _)| client);
     let Some(client) = client else {
         return Ok(Answer::invalid_client());
     };

@@ -3,22 +3,21 @@
 //! Owns the answer. It is never given to a client whose credentials don't hold.
 
 use hyper::StatusCode;
+use hyper::header::HOST;
 use serde_json::{Map, Value, json};
 
 use super::{Answer, Call};
-use crate::client::claimed;
+use crate::client::Shown;
 use crate::realm::{IntrospectionCall, Realm, Said};
 
 pub(super) fn introspect(realm: &Realm, call: &Call) -> Answer {
-    let Some(claimed) = claimed(&call.headers, &call.body) else {
-        return Answer::invalid_client();
-    };
     // A public client proves nothing: RFC 7662 section 2.1 wants the caller authorized.
-    let Some(client) = realm.authenticated(&claimed).filter(|client| client.secret.is_some()) else {
+    let Some((client, shown)) = realm.caller(call).filter(|(_, shown)| *shown != Shown::Public) else {
         return Answer::invalid_client();
     };
-    let call_seen = IntrospectionCall { client_id: client.id.clone(), shown: claimed.shown, form: call.body.clone() };
-    realm.record_introspection(call_seen);
+    let host = call.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default().to_owned();
+    let seen = IntrospectionCall { client_id: client.id.clone(), shown, form: call.body.clone(), host };
+    realm.record_introspection(seen);
     let Some(token) = call.body.one("token") else {
         return Answer::error(StatusCode::BAD_REQUEST, "invalid_request", "Token not provided");
     };

@@ -84,6 +84,8 @@ pub(crate) struct Call {
     pub(crate) headers: HeaderMap,
     pub(crate) query: Form,
     pub(crate) body: Form,
+    /// SHA-256 of the certificate that the caller showed (RFC 8705).
+    pub(crate) certificate: Option<Vec<u8>>,
 }
 
 /// An answer, before any fault spoils it.

@@ -7,7 +7,6 @@ use hyper::header::{AUTHORIZATION, HeaderValue, LOCATION, WWW_AUTHENTICATE};
 use serde_json::{Value, json};
 
 use super::{Answer, Call};
-use crate::client::claimed;
 use crate::identity::Identity;
 use crate::realm::Realm;
 
@@ -77,7 +76,7 @@ fn about(identity: &Identity, sub: &str) -> Value {
 /// Ends a session: by its refresh token and client (POST, as mail clients do), or by an ID token (GET, by browser).
 pub(super) fn logout(realm: &Realm, call: &Call) -> Answer {
     if let Some(token) = call.body.one("refresh_token") {
-        let client = claimed(&call.headers, &call.body).and_then(|claimed| realm.authenticated(&claimed));
+        let client = realm.caller(call).map(|(client, _)| client);
         let Some(client) = client else {
             return Answer::invalid_client();
         };
@@ -111,7 +110,7 @@ pub(super) fn logout(realm: &Realm, call: &Call) -> Answer {
 
 /// Answers 200 whatever the token is, once the client is known (RFC 7009 section 2.2).
 pub(super) fn revoke(realm: &Realm, call: &Call) -> Answer {
-    let client = claimed(&call.headers, &call.body).and_then(|claimed| realm.authenticated(&claimed));
+    let client = realm.caller(call).map(|(client, _)| client);
     let Some(client) = client else {
         return Answer::invalid_client();
     };
