@@ -4,7 +4,9 @@
 //! from the file itself: secrets stand in files of their own, which nobody else may read. A `Config` does nothing
 //! and holds nothing open; a reload makes a new one and throws it away on any problem.
 
+mod client;
 mod domain;
+mod evidence;
 mod files;
 mod issuer;
 mod policy;
@@ -19,9 +21,11 @@ use std::path::{Path, PathBuf};
 
 use url::Url;
 
+pub use self::evidence::{Asking, KeyHolding};
 pub use self::policy::policy_settings;
 pub use self::problem::{Problem, Problems};
 use crate::evidence::directory::MailboxAddress;
+use crate::evidence::introspection::AssertionKey;
 use crate::secret::Secret;
 use crate::throttle::Allowance;
 
@@ -173,8 +177,12 @@ pub struct Issuer {
     pub introspection: IntrospectionMode,
     /// `introspection_url`: its introspection endpoint. Default: the one that discovery names.
     pub introspection_url: Option<Url>,
-    /// `client_id`, `client_secret_file`, `client_auth`: as whom it is asked. Required when introspection is on.
+    /// `client_id`, `client_auth` and the files that it needs: as whom it is asked. Required when introspection is on.
     pub client: Option<Client>,
+    /// `[keys]`, the same for every issuer.
+    pub holding: KeyHolding,
+    /// `[introspection]`, the same for every issuer.
+    pub asking: Asking,
 }
 
 /// Where the signing keys of an issuer come from.
@@ -219,19 +227,23 @@ impl IntrospectionMode {
 pub struct Client {
     /// `client_id`.
     pub id: String,
-    /// `client_secret_file`: holds the secret.
-    pub secret: Secret,
-    /// `client_auth`: `client_secret_basic` (default) or `client_secret_post` (RFC 6749 section 2.3.1).
+    /// `client_auth`: how it shows who it is.
     pub auth: ClientAuth,
 }
 
-/// How a client shows its secret (RFC 6749 section 2.3.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a client shows who it is, and with what.
+#[derive(Clone, Debug)]
 pub enum ClientAuth {
-    /// HTTP Basic, id and secret form-encoded first.
-    Basic,
-    /// Two members of the form.
-    Post,
+    /// `client_secret_basic`, the default: HTTP Basic, id and the secret of `client_secret_file` form-encoded first
+    /// (RFC 6749 section 2.3.1).
+    Basic(Secret),
+    /// `client_secret_post`: two members of the form.
+    Post(Secret),
+    /// `private_key_jwt` (RFC 7523): an assertion signed with the key of `client_key_file`, named `client_key_id`.
+    PrivateKeyJwt(AssertionKey),
+    /// `tls_client_auth` or `self_signed_tls_client_auth` (RFC 8705 section 2): the certificate of
+    /// `client_certificate_file` with the key of `client_key_file`, one after the other.
+    Certificate(Secret),
 }
 
 /// `[rails]`

@@ -141,13 +141,20 @@ fn base(settings: &HttpSettings) -> Result<ClientBuilder, HttpSetupError> {
         builder = builder.tls_certs_merge(roots);
     }
     if let Some(pem) = &settings.identity {
-        let identity = reqwest::Identity::from_pem(pem.expose().as_bytes()).map_err(|_| HttpSetupError::Identity)?;
-        builder = builder.identity(identity);
+        builder = builder.identity(identity(pem)?);
     }
     if let Some(proxy) = &settings.proxy {
         builder = builder.proxy(reqwest::Proxy::all(proxy.clone()).map_err(|_| HttpSetupError::Proxy)?);
     }
     Ok(builder)
+}
+
+/// Reads a certificate chain and its private key, in PEM: what [`HttpSettings::identity`] takes.
+///
+/// # Errors
+/// [`HttpSetupError::Identity`].
+pub fn identity(pem: &Secret) -> Result<reqwest::Identity, HttpSetupError> {
+    reqwest::Identity::from_pem(pem.expose().as_bytes()).map_err(|_| HttpSetupError::Identity)
 }
 
 async fn once(client: &Client, url: &Url, call: &Call<'_>, bounds: Bounds) -> Result<Answer, HttpError> {

@@ -10,6 +10,7 @@ use crate::evidence::introspection::{ClientAuthentication, Endpoint, Introspecti
 use crate::evidence::keys::{Discovery, KeyCopy, KeySettings, KeySource, Keys};
 use crate::gate::Issuer;
 use crate::http::{HttpClient, HttpSettings};
+use crate::secret::Secret;
 
 /// Starts an issuer's key set and, where one is configured, its introspection. Within a runtime.
 ///
@@ -27,7 +28,7 @@ pub(crate) fn build(configured: &Configured, copy: Option<KeyCopy>, clock: &Cloc
     let name = configured.issuer.as_str();
     let start = || -> anyhow::Result<Issuer> {
         let roots = configured.ca_file.as_deref().map(read).transpose()?;
-        let http = HttpClient::new(&HttpSettings { extra_roots: roots, ..HttpSettings::default() })?;
+        let http = HttpClient::new(&HttpSettings { extra_roots: roots, identity: identity(configured), proxy: None })?;
         let addresses = match &configured.keys {
             ConfiguredKeys::DiscoveryUrl(url) => vec![url.clone()],
             ConfiguredKeys::Discovery | ConfiguredKeys::JwksUrl(_) | ConfiguredKeys::JwksFile(_) => {
@@ -40,7 +41,7 @@ pub(crate) fn build(configured: &Configured, copy: Option<KeyCopy>, clock: &Cloc
             ConfiguredKeys::JwksUrl(url) => KeySource::Url(url.clone()),
             ConfiguredKeys::JwksFile(path) => KeySource::File(path.clone()),
         };
-        let keys = KeySettings { copy, ..KeySettings::new(name) };
+        let keys = key_settings(configured, copy);
         Ok(Issuer {
             name: name.into(),
             mailbox_domains: configured.mailbox_domains.clone(),
@@ -49,6 +50,18 @@ pub(crate) fn build(configured: &Configured, copy: Option<KeyCopy>, clock: &Cloc
         })
     };
     start().with_context(|| format!("issuer {name}"))
+}
+
+fn key_settings(configured: &Configured, copy: Option<KeyCopy>) -> KeySettings {
+    let holding = configured.holding;
+    KeySettings {
+        floor: holding.refetch_floor,
+        refresh: holding.refresh,
+        refresh_bounds: holding.refresh_bounds,
+        max_stale: holding.max_stale,
+        copy,
+        ..KeySettings::new(configured.issuer.as_str())
+    }
 }
 
 fn introspection(
@@ -62,13 +75,31 @@ fn introspection(
         Some(url) => Endpoint::Url(url.clone()),
         None => Endpoint::Discovery(discovery),
     };
-    let (id, secret) = (client.id.clone(), client.secret.clone());
-    let client = match client.auth {
-        ClientAuth::Basic => ClientAuthentication::Basic { id, secret },
-        ClientAuth::Post => ClientAuthentication::Post { id, secret },
+    let id = client.id.clone();
+    let client = match client.auth.clone() {
+        ClientAuth::Basic(secret) => ClientAuthentication::Basic { id, secret },
+        ClientAuth::Post(secret) => ClientAuthentication::Post { id, secret },
+        ClientAuth::PrivateKeyJwt(key) => ClientAuthentication::PrivateKeyJwt { id, key },
+        ClientAuth::Certificate(_) => ClientAuthentication::Tls { id },
     };
-    let settings = IntrospectionSettings::new(configured.issuer.clone(), endpoint, client);
+    let asking = configured.asking;
+    let settings = IntrospectionSettings {
+        deadline: asking.deadline,
+        in_flight: asking.in_flight,
+        remember_active: asking.remember_active,
+        remember_inactive: asking.remember_inactive,
+        max_degraded: asking.max_degraded,
+        ..IntrospectionSettings::new(configured.issuer.clone(), endpoint, client)
+    };
     Some(Introspection::new(settings, http, clock))
+}
+
+/// The certificate that is shown to the issuer, where that is how it knows us.
+fn identity(configured: &Configured) -> Option<Secret> {
+    match &configured.client.as_ref()?.auth {
+        ClientAuth::Certificate(identity) => Some(identity.clone()),
+        ClientAuth::Basic(_) | ClientAuth::Post(_) | ClientAuth::PrivateKeyJwt(_) => None,
+    }
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {

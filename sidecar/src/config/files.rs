@@ -16,6 +16,9 @@ const MAX_CONFIGURATION: u64 = 1024 * 1024;
 /// Largest secret, bytes: what fits a URL and an HTTP header on both Dovecots.
 const MAX_SECRET: u64 = 1024;
 
+/// Largest PEM file, bytes: a key, or a certificate with a long chain.
+const MAX_PEM: u64 = 64 * 1024;
+
 /// The text of the configuration file.
 pub(super) fn configuration(path: &Path) -> Result<String, Problem> {
     let problem =
@@ -82,11 +85,31 @@ impl Base<'_> {
         key: &'static str,
         purpose: Option<&str>,
     ) -> Option<At<Secret>> {
+        self.closed(section, key, purpose, secret)
+    }
+
+    /// The PEM text in the file that `key` names, closed to others as a secret is.
+    pub(super) fn pem(
+        &self,
+        section: &mut Section<'_, '_>,
+        key: &'static str,
+        purpose: Option<&str>,
+    ) -> Option<At<Secret>> {
+        self.closed(section, key, purpose, pem)
+    }
+
+    fn closed(
+        &self,
+        section: &mut Section<'_, '_>,
+        key: &'static str,
+        purpose: Option<&str>,
+        read: impl FnOnce(&Path) -> Result<Secret, (String, String)>,
+    ) -> Option<At<Secret>> {
         if let (false, Some(purpose)) = (section.has(key), purpose) {
             section.missing(key, "the path of a file", purpose);
         }
         let at = self.optional_path(section, key)?;
-        match secret(&at.value) {
+        match read(&at.value) {
             Ok(secret) => Some(At { value: secret, key: at.key, span: at.span }),
             Err((expected, remedy)) => {
                 at.complain(section.report(), expected, remedy);
@@ -97,9 +120,34 @@ impl Base<'_> {
 }
 
 fn secret(path: &Path) -> Result<Secret, (String, String)> {
+    let make = |shown: &str| format!("(umask 027; openssl rand -hex 32 > {shown})");
+    let shown = path.display().to_string();
+    let (text, whole) = closed(path, MAX_SECRET, &make(&shown))?;
+    let trimmed = text.strip_suffix('\n').unwrap_or(&text);
+    let trimmed = trimmed.strip_suffix('\r').unwrap_or(trimmed);
+    let printable = trimmed.bytes().all(|b| b.is_ascii_graphic());
+    if !whole || trimmed.is_empty() || !printable {
+        let expected = format!("expected one line of 1 to {MAX_SECRET} printable ASCII characters in {shown}");
+        return Err((expected, format!("put one in: {}", make(&shown))));
+    }
+    Ok(Secret::new(trimmed))
+}
+
+fn pem(path: &Path) -> Result<Secret, (String, String)> {
+    let shown = path.display();
+    let (text, whole) = closed(path, MAX_PEM, "write it there")?;
+    if !whole || !text.contains("-----BEGIN ") {
+        let expected = format!("expected PEM text of at most {MAX_PEM} bytes in {shown}");
+        return Err((expected, "put the part between -----BEGIN and -----END in, with both lines".to_owned()));
+    }
+    Ok(Secret::new(text.as_str()))
+}
+
+/// The text of a file that others may not read, and whether it is whole: UTF-8, and no larger than `most`.
+fn closed(path: &Path, most: u64, make: &str) -> Result<(zeroize::Zeroizing<String>, bool), (String, String)> {
     let shown = path.display();
     let unreadable = |error: std::io::Error| {
-        let remedy = format!("make one: (umask 027; openssl rand -hex 32 > {shown}), owned by the sidecar's user");
+        let remedy = format!("make one: {make}, owned by the sidecar's user");
         (format!("expected a readable secret file at {shown}: {error}"), remedy)
     };
     let file = fs::File::open(path).map_err(unreadable)?;
@@ -111,15 +159,8 @@ fn secret(path: &Path) -> Result<Secret, (String, String)> {
         let expected = format!("expected a file closed to others, {shown} has mode {:04o}", metadata.mode() & 0o7777);
         return Err((expected, format!("chmod o= {shown}, and put a new secret in: this one may be known")));
     }
-    let mut text = String::new();
-    let read = file.take(MAX_SECRET + 1).read_to_string(&mut text);
-    let secret = zeroize::Zeroizing::new(text);
-    let trimmed = secret.strip_suffix('\n').unwrap_or(&secret);
-    let trimmed = trimmed.strip_suffix('\r').unwrap_or(trimmed);
-    let printable = trimmed.bytes().all(|b| b.is_ascii_graphic());
-    if read.is_err() || secret.len() as u64 > MAX_SECRET || trimmed.is_empty() || !printable {
-        let expected = format!("expected one line of 1 to {MAX_SECRET} printable ASCII characters in {shown}");
-        return Err((expected, format!("put one in: (umask 027; openssl rand -hex 32 > {shown})")));
-    }
-    Ok(Secret::new(trimmed))
+    let mut text = zeroize::Zeroizing::new(String::new());
+    let read = file.take(most + 1).read_to_string(&mut text);
+    let whole = read.is_ok() && text.len() as u64 <= most;
+    Ok((text, whole))
 }

@@ -2,10 +2,14 @@
 
 use super::files::Base;
 use super::reader::Section;
-use super::{Client, ClientAuth, IntrospectionMode, Issuer, KeySource, domain};
+use super::{Asking, IntrospectionMode, Issuer, KeyHolding, KeySource, client, domain};
 
 /// Reads one `[[issuer]]`. `None` where anything in it is wrong: the report has it.
-pub(super) fn issuer(mut section: Section<'_, '_>, base: &Base<'_>) -> Option<Issuer> {
+pub(super) fn issuer(
+    mut section: Section<'_, '_>,
+    base: &Base<'_>,
+    (holding, asking): (KeyHolding, Asking),
+) -> Option<Issuer> {
     if !section.has("issuer") {
         section.missing("issuer", "an issuer", "write exactly what stands in the tokens' iss");
     }
@@ -16,7 +20,7 @@ pub(super) fn issuer(mut section: Section<'_, '_>, base: &Base<'_>) -> Option<Is
     let introspection = introspection(&mut section);
     let introspection_url =
         section.parsed("introspection_url", "write the https address of the endpoint", domain::endpoint);
-    let client = client(&mut section, base, introspection);
+    let client = client::client(&mut section, base, introspection);
     if introspection != IntrospectionMode::Off
         && introspection_url.is_none()
         && matches!(keys, Some(KeySource::JwksUrl(_) | KeySource::JwksFile(_)))
@@ -33,6 +37,8 @@ pub(super) fn issuer(mut section: Section<'_, '_>, base: &Base<'_>) -> Option<Is
         introspection,
         introspection_url: introspection_url.map(|at| at.value),
         client,
+        holding,
+        asking,
     })
 }
 
@@ -84,24 +90,4 @@ fn introspection(section: &mut Section<'_, '_>) -> IntrospectionMode {
     use IntrospectionMode::{Off, Preferred, Required};
     let choices = [("off", Off), ("preferred", Preferred), ("required", Required)];
     section.choice("introspection", &choices).map_or(Off, |at| at.value)
-}
-
-fn client(section: &mut Section<'_, '_>, base: &Base<'_>, mode: IntrospectionMode) -> Option<Client> {
-    let needed = mode != IntrospectionMode::Off;
-    if needed && !section.has("client_id") {
-        section.missing(
-            "client_id",
-            "a text",
-            "write the client_id that the provider gave, or set introspection = \"off\"",
-        );
-    }
-    let id = section.parsed("client_id", "write the client_id that the provider gave", |text| {
-        let holds = (1..=256).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
-        holds.then(|| text.to_owned()).ok_or_else(|| "expected 1 to 256 printable ASCII characters".to_owned())
-    });
-    let purpose = needed.then_some("name the file that holds the secret of client_id");
-    let secret = base.secret(section, "client_secret_file", purpose);
-    let choices = [("client_secret_basic", ClientAuth::Basic), ("client_secret_post", ClientAuth::Post)];
-    let auth = section.choice("client_auth", &choices).map_or(ClientAuth::Basic, |at| at.value);
-    Some(Client { id: id?.value, secret: secret?.value, auth })
 }

@@ -11,7 +11,7 @@ use super::files::Base;
 use super::problem::Problem;
 use super::reader::{At, Report, Section};
 use super::{Audit, Check, Config, Dovecot, DovecotServer, DovecotVersion, Issuer, Policy, Rails, Server, Tls};
-use super::{domain, issuer, policy, postfix, throttle};
+use super::{domain, evidence, issuer, policy, postfix, throttle};
 use crate::evidence::directory::MailboxAddress;
 
 /// Most issuers: a bound for the tables that are kept per issuer.
@@ -165,6 +165,7 @@ fn dovecot(mut section: Section<'_, '_>, base: &Base<'_>) -> Option<Dovecot> {
 }
 
 fn issuers(root: &mut Section<'_, '_>, base: &Base<'_>) -> Option<Vec<Issuer>> {
+    let all = (evidence::keys(root.section("keys")), evidence::introspection(root.section("introspection")));
     if !root.has("issuer") {
         root.missing("issuer", "at least one [[issuer]]", "add an [[issuer]]: without one every token is refused");
         root.sections("issuer");
@@ -178,7 +179,7 @@ fn issuers(root: &mut Section<'_, '_>, base: &Base<'_>) -> Option<Vec<Issuer>> {
         if number == MAX_ISSUERS {
             place.complain(root.report(), format!("expected at most {MAX_ISSUERS} issuers"), "take some out");
         }
-        let Some(read) = issuer::issuer(section, base) else { continue };
+        let Some(read) = issuer::issuer(section, base, all) else { continue };
         if issuers.iter().any(|known| known.issuer == read.issuer) {
             place.complain(root.report(), format!("{} has an [[issuer]] already", read.issuer), "take one of them out");
         }

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
 
 use super::*;
 
@@ -26,9 +27,9 @@ fn parse(folder: &tempfile::TempDir, text: &str) -> Result<Config, Problems> {
     Config::parse(&folder.path().join("octroi.toml"), text)
 }
 
-/// The reference with every key active, but for those that exclude the one source of keys that stays.
+/// The reference with every key active, but for those that exclude the one source of keys, or the one proof, that stays.
 fn full() -> String {
-    let excluded = ["#discovery_url", "#jwks_url"];
+    let excluded = ["#discovery_url", "#jwks_url", "#client_key", "#client_certificate"];
     let lines = REFERENCE.lines().map(|line| match line.strip_prefix('#') {
         Some(key) if !line.starts_with("# ") && !excluded.iter().any(|e| line.starts_with(e)) => key,
         Some(_) | None => line,
@@ -41,6 +42,10 @@ const MINIMAL: &str = "
 issuer = \"https://psc.example.test/realm\"
 mailbox_domains = [\"bal.example.test\"]
 ";
+
+fn hours(count: u64) -> Duration {
+    Duration::from_secs(count * 3600)
+}
 
 /// The problems of the minimal configuration with `more` after it.
 fn problems(more: &str) -> Vec<Problem> {
@@ -60,6 +65,11 @@ fn the_minimal_configuration_has_the_documented_defaults() {
     assert_eq!(config.audit.file, Path::new("/var/lib/octroi/audit.jsonl"));
     assert_eq!(config.issuers[0].keys, KeySource::Discovery);
     assert_eq!(config.issuers[0].introspection, IntrospectionMode::Off);
+    let (holding, asking) = (config.issuers[0].holding, config.issuers[0].asking);
+    assert_eq!((holding.max_stale, asking.max_degraded), (hours(4), hours(4)));
+    assert_eq!(holding.refresh_bounds, (Duration::from_secs(60), hours(1)));
+    assert_eq!((holding.refresh, holding.refetch_floor), (Duration::from_secs(600), Duration::from_secs(30)));
+    assert_eq!((asking.deadline, asking.in_flight), (Duration::from_millis(1500), 32));
     assert!(config.check.canary.is_none() && config.check.dovecot.is_empty());
 }
 
@@ -260,6 +270,14 @@ fn what_single_keys_cannot_show_is_refused() {
         ("[[check.dovecot]]\nversion = \"2.4\"\ndoveconf = []", "check.dovecot[1].doveconf"),
         ("[policy]\ncomponent = \"not-there.wasm\"", "policy.component"),
         ("[rails]\nleeway_seconds = 31", "rails.leeway_seconds"),
+        ("[keys]\nmax_stale_seconds = 86401", "keys.max_stale_seconds"),
+        ("[keys]\nrefresh_seconds = 59", "keys.refresh_seconds"),
+        ("[keys]\nrefresh_min_seconds = 900", "keys"),
+        ("[keys]\nrefresh_max_seconds = 300", "keys"),
+        ("[keys]\nmax_stale = 1", "keys.max_stale"),
+        ("[introspection]\ndeadline_milliseconds = 3001", "introspection.deadline_milliseconds"),
+        ("[introspection]\nmax_in_flight = 0", "introspection.max_in_flight"),
+        ("[introspection]\nremember_active_seconds = 301", "introspection.remember_active_seconds"),
         ("[rails]\nsession_max_seconds = 14401", "rails.session_max_seconds"),
         ("[dovecot]\nlisten = \"0.0.0.0:9180\"", "dovecot.listen"),
         ("[dovecot]\nother_mechanisms = [\"XOAUTH2\"]", "dovecot.other_mechanisms[1]"),
@@ -326,4 +344,79 @@ fn the_admin_socket_is_found_in_a_file_that_holds_nowhere_else() {
     assert_eq!(Config::admin_socket(&path).unwrap(), folder.path().join("a.sock"));
     fs::write(&path, "[server]\nadmin_socket = 5\n").unwrap();
     assert!(Config::admin_socket(&path).is_err());
+}
+
+#[test]
+fn what_is_said_of_keys_and_questions_reaches_every_issuer() {
+    let more = "[[issuer]]\nissuer = \"https://other.example.test\"\nmailbox_domains = [\"a.test\"]\n\
+                [keys]\nmax_stale_seconds = 60\nrefetch_floor_seconds = 5\n\
+                [introspection]\nmax_degraded_seconds = 0\nremember_active_seconds = 0\n";
+    let config = parse(&folder(), &format!("{MINIMAL}{more}")).unwrap();
+    assert_eq!(config.issuers.len(), 2);
+    for issuer in config.issuers {
+        assert_eq!(issuer.holding.max_stale, Duration::from_secs(60));
+        assert_eq!(issuer.holding.refetch_floor, Duration::from_secs(5));
+        assert_eq!((issuer.asking.max_degraded, issuer.asking.remember_active), (Duration::ZERO, Duration::ZERO));
+    }
+}
+
+/// The keys that say as whom the issuer is asked, after the minimal configuration.
+fn client(folder: &tempfile::TempDir, lines: &str) -> Result<Config, Problems> {
+    let text = format!("{MINIMAL}introspection = \"required\"\nclient_id = \"me\"\n{lines}");
+    parse(folder, &text)
+}
+
+fn private(folder: &tempfile::TempDir, name: &str, text: &str) {
+    let path = folder.path().join(name);
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+#[test]
+fn a_client_shows_itself_by_a_secret_a_signature_or_a_certificate() {
+    let folder = folder();
+    let key = octroi_psc::SigningKey::generate("k", octroi_psc::Algorithm::Es256).unwrap().private_pem().unwrap();
+    let server = octroi_psc::ServerCertificate::create(octroi_psc::Validity::Current).unwrap();
+    let certificate = server.client("me").unwrap();
+    private(&folder, "key.pem", &key);
+    private(&folder, "tls.pem", &certificate.chain_pem);
+    private(&folder, "tls-key.pem", &certificate.key_pem);
+    let signed = "client_auth = \"private_key_jwt\"\nclient_key_file = \"key.pem\"\nclient_key_id = \"mine\"\n";
+    let certified = "client_certificate_file = \"tls.pem\"\nclient_key_file = \"tls-key.pem\"\n";
+    let auth = |lines: &str| {
+        let config = client(&folder, lines).unwrap_or_else(|problems| panic!("{problems}"));
+        config.issuers[0].client.clone().unwrap().auth
+    };
+    assert!(matches!(auth("client_secret_file = \"psc-client.secret\""), ClientAuth::Basic(_)));
+    assert!(matches!(auth(signed), ClientAuth::PrivateKeyJwt(_)));
+    for method in ["tls_client_auth", "self_signed_tls_client_auth"] {
+        assert!(matches!(auth(&format!("client_auth = \"{method}\"\n{certified}")), ClientAuth::Certificate(_)));
+    }
+}
+
+#[test]
+fn a_proof_that_is_missing_unfit_or_open_to_others_is_told_with_its_key() {
+    let folder = folder();
+    private(&folder, "no-key.pem", "-----BEGIN PRIVATE KEY-----\nplanted\n-----END PRIVATE KEY-----\n");
+    private(&folder, "no.pem", "planted");
+    fs::write(folder.path().join("open.pem"), "-----BEGIN PRIVATE KEY-----\nplanted\n").unwrap();
+    fs::set_permissions(folder.path().join("open.pem"), fs::Permissions::from_mode(0o644)).unwrap();
+    for (lines, key) in [
+        ("client_auth = \"private_key_jwt\"", "client_key_file"),
+        ("client_auth = \"private_key_jwt\"\nclient_key_file = \"no-key.pem\"", "client_key_file"),
+        ("client_auth = \"private_key_jwt\"\nclient_key_file = \"no.pem\"", "client_key_file"),
+        ("client_auth = \"private_key_jwt\"\nclient_key_file = \"open.pem\"", "client_key_file"),
+        ("client_auth = \"tls_client_auth\"\nclient_key_file = \"no-key.pem\"", "client_certificate_file"),
+        (
+            "client_auth = \"tls_client_auth\"\nclient_key_file = \"no-key.pem\"\nclient_certificate_file = \"no-key.pem\"",
+            "client_certificate_file",
+        ),
+        ("client_secret_file = \"psc-client.secret\"\nclient_key_file = \"no-key.pem\"", "client_key_file"),
+        ("client_secret_file = \"psc-client.secret\"\nclient_key_id = \"mine\"", "client_key_id"),
+        ("client_auth = \"client_secret_jwt\"", "client_auth"),
+    ] {
+        let problems = client(&folder, lines).unwrap_err();
+        assert!(problems.all.iter().any(|problem| problem.key == format!("issuer[1].{key}")), "{lines}: {problems}");
+        assert!(!format!("{problems} {problems:?}").contains("planted"), "{lines}");
+    }
 }

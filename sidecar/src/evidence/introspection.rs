@@ -22,14 +22,14 @@ use url::Url;
 pub use answer::{Active, Introspected};
 pub use assertion::{AssertionKey, AssertionKeyError};
 pub use breaker::BreakerState;
-pub use client::{AskError, ClientAuthentication};
+pub use client::{AskError, AskIssuer, Asking, ClientAuthentication};
 pub use entitlement::Entitlement;
 pub use status::IntrospectionStatus;
 
 use super::keys::Discovery;
 use crate::clock::{Clock, UnixSeconds};
-use crate::http::HttpClient;
-use breaker::Breaker;
+use crate::http::{HttpClient, HttpError};
+use breaker::{Breaker, LONGEST_PAUSE};
 use cache::{Cache, Key};
 use client::Client;
 use entitlement::Parties;
@@ -74,7 +74,8 @@ pub struct IntrospectionSettings {
     /// # Defaults
     /// 30 s.
     pub remember_inactive: Duration,
-    /// How long mode `preferred` may do without answers.
+    /// How long mode `preferred` may do without answers, since the first question that got none. A little longer (less
+    /// than half a minute), until the next question has had its time: an outage of exactly this length refuses nobody.
     ///
     /// # Defaults
     /// 4 h.
@@ -111,7 +112,8 @@ pub struct Question<'a> {
 
 /// The introspection of one issuer. Share it by `Arc`.
 pub struct Introspection {
-    client: Client,
+    settings: IntrospectionSettings,
+    asker: Box<dyn AskIssuer>,
     clock: Clock,
     cache: Option<Cache>,
     breaker: Breaker,
@@ -124,13 +126,21 @@ impl Introspection {
     /// Asks nothing yet.
     #[must_use]
     pub fn new(settings: IntrospectionSettings, http: HttpClient, clock: Clock) -> Self {
+        let client = Client { settings: settings.clone(), http };
+        Self::with(settings, Box::new(client), clock)
+    }
+
+    /// The same with another way to ask.
+    #[must_use]
+    pub fn with(settings: IntrospectionSettings, asker: Box<dyn AskIssuer>, clock: Clock) -> Self {
         Self {
             cache: Cache::new(settings.remember_active, settings.remember_inactive),
             breaker: Breaker::new(),
             bulkhead: Semaphore::new(settings.in_flight),
             health: Mutex::default(),
             parties: Mutex::default(),
-            client: Client { settings, http },
+            settings,
+            asker,
             clock,
         }
     }
@@ -139,8 +149,7 @@ impl Introspection {
     pub async fn ask(&self, question: Question<'_>) -> Introspected {
         match &self.cache {
             Some(cache) => {
-                let settings = &self.client.settings;
-                let key = Key::of(&settings.issuer, settings.client.id(), question.token);
+                let key = Key::of(&self.settings.issuer, self.settings.client.id(), question.token);
                 cache.answer(key, question.expires_at, &self.clock, self.ask_issuer(question)).await
             }
             None => self.ask_issuer(question).await,
@@ -151,7 +160,8 @@ impl Introspection {
     /// decision is to be marked as degraded.
     #[must_use]
     pub fn may_degrade(&self) -> bool {
-        self.health().degraded_for().is_none_or(|degraded| degraded <= self.client.settings.max_degraded)
+        let most = self.settings.max_degraded.saturating_add(LONGEST_PAUSE).saturating_add(self.settings.deadline);
+        self.health().degraded_for().is_none_or(|degraded| degraded <= most)
     }
 
     /// A picture for the operator.
@@ -161,7 +171,7 @@ impl Introspection {
     }
 
     async fn ask_issuer(&self, question: Question<'_>) -> Introspected {
-        let by = Instant::now() + self.client.settings.deadline;
+        let by = Instant::now() + self.settings.deadline;
         let turn = timeout_at(by, self.bulkhead.acquire()).await;
         // A turn that comes with no time left would say of the issuer what is true of the queue.
         let Some(_turn) = turn.ok().and_then(Result::ok).filter(|_| Instant::now() < by) else {
@@ -172,7 +182,7 @@ impl Introspection {
             self.health().spared();
             return Introspected::Unavailable;
         };
-        let asked = self.client.ask(question.token, by, self.clock.now()).await;
+        let asked = self.put(question.token, by).await;
         match &asked {
             Ok(_) => permit.succeeded(),
             // Nothing was asked: it says nothing about the issuer.
@@ -183,8 +193,15 @@ impl Introspection {
         asked.unwrap_or(Introspected::Unavailable)
     }
 
+    /// Puts a question, and has the answer by `by` or none.
+    async fn put(&self, token: &[u8], by: Instant) -> Result<Introspected, AskError> {
+        let token = std::str::from_utf8(token).map_err(|_| AskError::Token)?;
+        let asking = self.asker.ask(token, by, self.clock.now());
+        timeout_at(by, asking).await.unwrap_or(Err(AskError::Http(HttpError::Deadline)))
+    }
+
     fn learn(&self, asked: &Result<Introspected, AskError>, question: Question<'_>) {
-        let issuer = &self.client.settings.issuer;
+        let issuer = &self.settings.issuer;
         self.health().learn(issuer, asked.as_ref().err().copied());
         let live = question.expires_at > self.clock.now();
         match asked {

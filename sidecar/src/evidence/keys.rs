@@ -57,7 +57,8 @@ pub struct KeySettings {
     /// # Defaults
     /// 60 s to 1 h.
     pub refresh_bounds: (Duration, Duration),
-    /// How long keys stay in use when they can't be confirmed.
+    /// How long keys stay in use after they should have been refreshed. They go when the next try has had its time as
+    /// well (less than two minutes), so that an outage of exactly this length refuses nobody.
     ///
     /// # Defaults
     /// 4 h.
@@ -128,11 +129,18 @@ struct Current {
     confirmed: Instant,
     /// Its age at that moment: not zero for a copy from disk.
     age: Duration,
+    /// Age at which it should have been refreshed.
+    fresh_for: Duration,
 }
 
 impl Current {
     fn age(&self) -> Duration {
         self.age.saturating_add(self.confirmed.elapsed())
+    }
+
+    /// Since when it should have been refreshed.
+    fn overdue(&self) -> Duration {
+        self.age().saturating_sub(self.fresh_for)
     }
 }
 
@@ -205,11 +213,14 @@ impl Keys {
         }
     }
 
-    /// Whether there is no such key, as far as can be said without asking: a fetch has shown it absent a moment ago, or
-    /// no key with such a name is ever taken into a set.
+    /// Whether there is no such key, as far as can be said without asking: a fetch has shown it absent and no later news
+    /// can be had yet, or no key with such a name is ever taken into a set. Once there may be news the name is asked for
+    /// again: a provider's node that lags behind the one that signs must not cost its tokens more than the floor.
     #[must_use]
     pub fn knows_absent(&self, kid: Option<&str>, algorithm: Algorithm) -> bool {
-        kid.is_some_and(|kid| !jwk::is_printable(kid)) || self.0.inner.absent().holds(&Mark::of(kid, algorithm))
+        let inner = &*self.0.inner;
+        let is_settled = || inner.absent().holds(&Mark::of(kid, algorithm)) && inner.fetches.is_settled();
+        kid.is_some_and(|kid| !jwk::is_printable(kid)) || is_settled()
     }
 
     /// What to do about a signature that did not hold under `key`: the issuer may have new material under the same
@@ -255,9 +266,13 @@ impl Inner {
     fn lookup(&self, kid: Option<&str>, algorithm: Algorithm) -> Lookup {
         let current = self.current.load();
         match &*current {
-            Some(current) if current.age() <= self.settings.max_stale => current.set.lookup(kid, algorithm),
+            Some(current) if self.is_usable(current) => current.set.lookup(kid, algorithm),
             Some(_) | None => Lookup::Unavailable,
         }
+    }
+
+    fn is_usable(&self, current: &Current) -> bool {
+        current.overdue() <= self.settings.max_stale.saturating_add(refresh::patience(&self.settings))
     }
 
     fn replaced(&self, key: &VerifyingKey) -> Option<Arc<VerifyingKey>> {

@@ -16,6 +16,8 @@ const FAILURES: u32 = 5;
 const PAUSE: Duration = Duration::from_secs(1);
 /// Longest while before its jitter: the issuer's return is noticed within 20 s.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
+/// Longest while with its jitter.
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 
 /// State, for the operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,10 +1,12 @@
 //! One question on the wire: the form, and as whom the sidecar asks (RFC 6749 section 2.3.1, RFC 7523, RFC 8705).
 
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use url::Url;
 use url::form_urlencoded::{Serializer, byte_serialize};
 
@@ -110,19 +112,29 @@ impl AskError {
 /// Largest answer, in bytes.
 const BODY: usize = 64 << 10;
 
+/// One question under way.
+pub type Asking<'a> = Pin<Box<dyn Future<Output = Result<Introspected, AskError>> + Send + 'a>>;
+
+/// Puts questions to an issuer; the seam at which a test puts one that answers as told.
+pub trait AskIssuer: Send + Sync {
+    /// Asks once about a token. Nobody waits for the answer after `by`; `now` is for what is dated.
+    fn ask<'a>(&'a self, token: &'a str, by: Instant, now: UnixSeconds) -> Asking<'a>;
+}
+
+/// The real thing.
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) settings: IntrospectionSettings,
     pub(super) http: HttpClient,
 }
 
-impl Client {
-    /// Asks, and has the answer by `by` or none.
-    pub(super) async fn ask(&self, token: &[u8], by: Instant, now: UnixSeconds) -> Result<Introspected, AskError> {
-        let token = std::str::from_utf8(token).map_err(|_| AskError::Token)?;
-        timeout_at(by, self.exchange(token, by, now)).await.unwrap_or(Err(AskError::Http(HttpError::Deadline)))
+impl AskIssuer for Client {
+    fn ask<'a>(&'a self, token: &'a str, by: Instant, now: UnixSeconds) -> Asking<'a> {
+        Box::pin(self.exchange(token, by, now))
     }
+}
 
+impl Client {
     async fn exchange(&self, token: &str, by: Instant, now: UnixSeconds) -> Result<Introspected, AskError> {
         let url = self.address().await?;
         let (body, authorization) = self.form(token, now)?;

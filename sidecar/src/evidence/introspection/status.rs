@@ -93,7 +93,7 @@ impl Health {
 
 pub(super) fn of(introspection: &Introspection) -> IntrospectionStatus {
     let counts = introspection.cache.as_ref().map_or_else(cache::Counts::default, cache::Cache::counts);
-    let settings = &introspection.client.settings;
+    let settings = &introspection.settings;
     let may_degrade = introspection.may_degrade();
     let entitlement = introspection.parties().picture();
     let health = introspection.health();

@@ -56,12 +56,20 @@ impl Fetches {
         if state.under_way {
             return (Begun::Before(state.number), done);
         }
-        if state.began.is_some_and(|began| began.elapsed() < self.floor) {
+        if !state.is_due(self.floor) {
             return (Begun::NotDue, done);
         }
         state.begin();
         self.wake.notify_one();
         (Begun::Now(state.number), done)
+    }
+
+    /// Whether the last good answer is the latest news that there can be: it was no failure that came after it, and no
+    /// demand would begin a fetch now.
+    pub(super) fn is_settled(&self) -> bool {
+        let good = self.done.borrow().good;
+        let state = self.state();
+        good && (state.under_way || !state.is_due(self.floor))
     }
 
     /// Marks a fetch as begun, unless a demand did.
@@ -102,6 +110,10 @@ impl Fetches {
 }
 
 impl State {
+    fn is_due(&self, floor: Duration) -> bool {
+        self.began.is_none_or(|began| began.elapsed() >= floor)
+    }
+
     fn begin(&mut self) {
         self.number = self.number.saturating_add(1);
         self.under_way = true;

@@ -38,7 +38,7 @@ pub(super) async fn run(inner: Arc<Inner>) {
         let pause = match &fetched {
             Ok(fresh_for) => {
                 retries = self::retries(&inner.settings);
-                until_refresh(&inner.settings, *fresh_for)
+                until_refresh(*fresh_for)
             }
             Err(_) => retries.next().unwrap_or(RETRY_MAX),
         };
@@ -63,7 +63,9 @@ pub(super) fn start_from_copy(inner: &Inner) {
     let Some(copy) = &inner.settings.copy else { return };
     match copy.read(&inner.settings.issuer) {
         Ok((set, age)) => {
-            inner.current.store(Some(Arc::new(Current { set: Arc::new(set), confirmed: Instant::now(), age })));
+            let fresh_for = fresh_for(&inner.settings, None);
+            let current = Current { set: Arc::new(set), confirmed: Instant::now(), age, fresh_for };
+            inner.current.store(Some(Arc::new(current)));
             inner.report().origin = Some(Origin::Disk);
             tracing::info!(
                 issuer = inner.settings.issuer,
@@ -79,15 +81,18 @@ pub(super) fn start_from_copy(inner: &Inner) {
     }
 }
 
-/// `demanded`: a login waits for what is new, so caches on the way must not answer with what was.
-async fn fetch(inner: &Inner, held: &mut Held, demanded: bool) -> Result<Option<Duration>, KeyError> {
+/// Fetches once and gives how long the answer stays fresh. `demanded`: a login waits for what is new, so caches on the
+/// way must not answer with what was.
+async fn fetch(inner: &Inner, held: &mut Held, demanded: bool) -> Result<Duration, KeyError> {
     match inner.fetcher.fetch(held.etag.as_deref(), demanded).await? {
         Fetched::Unchanged { fresh_for } => {
-            confirm(inner, None)?;
+            let fresh_for = self::fresh_for(&inner.settings, fresh_for);
+            confirm(inner, None, fresh_for)?;
             Ok(fresh_for)
         }
         Fetched::Document { body, etag, fresh_for } => {
-            confirm(inner, Some(jwk::parse(&body)?))?;
+            let fresh_for = self::fresh_for(&inner.settings, fresh_for);
+            confirm(inner, Some(jwk::parse(&body)?), fresh_for)?;
             *held = Held { etag, document: String::from_utf8(body).ok() };
             Ok(fresh_for)
         }
@@ -95,7 +100,7 @@ async fn fetch(inner: &Inner, held: &mut Held, demanded: bool) -> Result<Option<
 }
 
 /// Puts a new set into use, or confirms the one in use. A set with the same keys keeps its generation.
-fn confirm(inner: &Inner, new: Option<KeySet>) -> Result<(), KeyError> {
+fn confirm(inner: &Inner, new: Option<KeySet>, fresh_for: Duration) -> Result<(), KeyError> {
     let held = inner.current.load().as_ref().map(|current| Arc::clone(&current.set));
     let set = match (held, new) {
         (Some(held), Some(new)) if held.same_keys(&new) && held.skipped() == new.skipped() => held,
@@ -106,7 +111,8 @@ fn confirm(inner: &Inner, new: Option<KeySet>) -> Result<(), KeyError> {
         (Some(held), None) => held,
         (None, None) => return Err(SetError::NotASet.into()),
     };
-    inner.current.store(Some(Arc::new(Current { set, confirmed: Instant::now(), age: Duration::ZERO })));
+    let current = Current { set, confirmed: Instant::now(), age: Duration::ZERO, fresh_for };
+    inner.current.store(Some(Arc::new(current)));
     inner.report().origin = Some(Origin::Issuer);
     Ok(())
 }
@@ -151,14 +157,23 @@ fn announce(inner: &Inner, before: (KeysState, Option<u64>)) {
     }
 }
 
-/// Ahead of need: within the last tenth of what the server allows, so that several sidecars don't ask at one moment.
-fn until_refresh(settings: &KeySettings, fresh_for: Option<Duration>) -> Duration {
+/// How long an answer stays fresh: what the server says, within the bounds, or else the configured time.
+fn fresh_for(settings: &KeySettings, said: Option<Duration>) -> Duration {
     let (least, most) = settings.refresh_bounds;
-    let whole = fresh_for.unwrap_or(settings.refresh).clamp(least, most.max(least));
+    said.unwrap_or(settings.refresh).clamp(least, most.max(least))
+}
+
+/// Ahead of need: within the last tenth of what is allowed, so that several sidecars don't ask at one moment.
+fn until_refresh(whole: Duration) -> Duration {
     let early = whole / 10;
     let jitter = ExponentialBuilder::new().with_min_delay(early).with_jitter().build().next();
     // The builder's jitter lies between one and two times what it is given.
     whole.saturating_sub(jitter.map_or(early, |jitter| jitter.saturating_sub(early)))
+}
+
+/// The longest that can pass until a failed try has been followed by another one.
+pub(super) fn patience(settings: &KeySettings) -> Duration {
+    2 * RETRY_MAX.max(settings.floor) + FETCH_MAX
 }
 
 fn retries(settings: &KeySettings) -> backon::ExponentialBackoff {

@@ -134,14 +134,13 @@ impl Report {
 }
 
 pub(super) fn state(inner: &Inner) -> KeysState {
-    let age = inner.current.load().as_ref().map(|current| current.age());
+    let usable = inner.current.load().as_ref().map(|current| inner.is_usable(current));
     let report = inner.report();
     let failing = report.last_error.is_some() || report.origin == Some(Origin::Disk);
-    match age {
-        Some(age) if age > inner.settings.max_stale => KeysState::Unavailable,
-        Some(_) if failing => KeysState::Stale,
-        Some(_) => KeysState::Current,
-        None => KeysState::Unavailable,
+    match usable {
+        Some(true) if failing => KeysState::Stale,
+        Some(true) => KeysState::Current,
+        Some(false) | None => KeysState::Unavailable,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Keys under a provider that does what each test tells it, in simulated time.
+//! Keys under a provider that does what each test tells it, in simulated time; and over HTTP (`issuer`), in real time.
 
 mod copies;
 mod documents;

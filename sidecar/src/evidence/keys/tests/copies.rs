@@ -63,7 +63,10 @@ async fn a_sidecar_starts_from_its_copy_while_the_issuer_is_away() {
 async fn a_copy_is_no_younger_for_having_been_read_again() {
     let (folder, clock, signer) = (tempfile::tempdir().unwrap(), Clock::manual(NOW), Signer::new("k1"));
     copied(folder.path(), &clock, &signer).await;
-    clock.set(NOW.plus(4 * 3600 + 1));
+    clock.set(NOW.plus(600 + 4 * 3600));
+    let keys = restarted(ISSUER, folder.path(), &clock).await;
+    assert_eq!(name(&keys.find(Some("k1"), ALG).await), "found");
+    clock.set(NOW.plus(600 + 4 * 3600 + 106));
     let keys = restarted(ISSUER, folder.path(), &clock).await;
     assert_eq!(name(&keys.find(Some("k1"), ALG).await), "unavailable");
     assert_eq!(keys.status().state, KeysState::Unavailable);

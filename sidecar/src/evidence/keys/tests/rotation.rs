@@ -55,11 +55,12 @@ async fn an_unknown_kid_is_unavailable_inside_the_floor_and_refused_only_after_a
     pass(1).await;
     assert_eq!(name(&keys.find(Some("nobody"), ALG).await), "unknown");
     assert_eq!(provider.asked(), 2);
-    // Shown absent: refused at once for a while, and without a fetch.
-    pass(FLOOR).await;
+    // Shown absent: refused at once and without a fetch, until later news can be had.
+    pass(FLOOR - 1).await;
     assert_eq!(name(&keys.find(Some("nobody"), ALG).await), "unknown");
     assert_eq!(provider.asked(), 2);
     // Another one is not refused on that ground.
+    assert_eq!(name(&keys.find(Some("other"), ALG).await), "unavailable");
     pass(1).await;
     provider.take(Duration::from_secs(4));
     let other = tokio::spawn({
@@ -73,6 +74,27 @@ async fn an_unknown_kid_is_unavailable_inside_the_floor_and_refused_only_after_a
         async move { name(&keys.find(Some("third"), ALG).await) }
     });
     assert_eq!((other.await.unwrap(), joined.await.unwrap()), ("unavailable", "unavailable"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_asked_for_before_it_was_published_is_found_as_soon_as_keys_may_be_fetched_again() {
+    let (old, new) = (Signer::new("old"), Signer::new("new"));
+    let provider = Provider::publishing(&[&old]);
+    let keys = provider.keys().await;
+    pass(FLOOR).await;
+    assert_eq!(name(&keys.find(Some("new"), ALG).await), "unknown");
+    provider.publish(&[&new, &old]);
+    pass(FLOOR).await;
+    assert_eq!(name(&keys.find(Some("new"), ALG).await), "found");
+    // And where that fetch fails, nobody can say: no refusal on old news.
+    assert_eq!(name(&keys.find(Some("third"), ALG).await), "unavailable");
+    pass(FLOOR).await;
+    assert_eq!(name(&keys.find(Some("third"), ALG).await), "unknown");
+    provider.fail();
+    pass(FLOOR).await;
+    for _ in 0..2 {
+        assert_eq!(name(&keys.find(Some("third"), ALG).await), "unavailable");
+    }
 }
 
 #[tokio::test(start_paused = true)]
