@@ -76,6 +76,7 @@ pub struct IntrospectionSettings {
     pub remember_inactive: Duration,
     /// How long mode `preferred` may do without answers, since the first question that got none. A little longer (less
     /// than half a minute), until the next question has had its time: an outage of exactly this length refuses nobody.
+    /// Zero: not at all.
     ///
     /// # Defaults
     /// 4 h.
@@ -160,6 +161,9 @@ impl Introspection {
     /// decision is to be marked as degraded.
     #[must_use]
     pub fn may_degrade(&self) -> bool {
+        if self.settings.max_degraded.is_zero() {
+            return false;
+        }
         let most = self.settings.max_degraded.saturating_add(LONGEST_PAUSE).saturating_add(self.settings.deadline);
         self.health().degraded_for().is_none_or(|degraded| degraded <= most)
     }

@@ -146,11 +146,11 @@ async fn keys_can_be_published_ahead_hidden_or_spoilt() -> Result<()> {
 
 #[tokio::test]
 async fn a_reset_is_no_end_of_the_connection_but_its_loss() -> Result<()> {
-    use std::error::Error as _;
     let psc = Psc::start().await?;
     psc.spoil(Endpoint::Certs, Fault::Reset);
     let error = reqwest::get(psc.url(Endpoint::Certs)).await.expect_err("reset");
-    let mut causes = std::iter::successors(error.source(), |cause| cause.source());
+    let mut causes =
+        std::iter::successors(std::error::Error::source(&error), |cause| std::error::Error::source(*cause));
     let kind = causes.find_map(|cause| cause.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
     assert_eq!(kind, Some(std::io::ErrorKind::ConnectionReset));
     psc.mend(Endpoint::Certs);
