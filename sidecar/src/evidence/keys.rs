@@ -37,6 +37,9 @@ use crate::http::HttpClient;
 use absent::{Absent, Mark};
 use fetches::{Begun, Done, Fetches};
 
+/// A key shown absent is not asked for again this soon, whatever the floor.
+const JUST_NOW: Duration = Duration::from_secs(5);
+
 /// How the keys of one issuer are held.
 #[derive(Clone, Debug)]
 pub struct KeySettings {
@@ -219,8 +222,9 @@ impl Keys {
     #[must_use]
     pub fn knows_absent(&self, kid: Option<&str>, algorithm: Algorithm) -> bool {
         let inner = &*self.0.inner;
-        let is_settled = || inner.absent().holds(&Mark::of(kid, algorithm)) && inner.fetches.is_settled();
-        kid.is_some_and(|kid| !jwk::is_printable(kid)) || is_settled()
+        let age = inner.absent().age(&Mark::of(kid, algorithm));
+        kid.is_some_and(|kid| !jwk::is_printable(kid))
+            || age.is_some_and(|age| age < JUST_NOW || inner.fetches.is_settled())
     }
 
     /// What to do about a signature that did not hold under `key`: the issuer may have new material under the same

@@ -38,8 +38,10 @@ impl Mark {
 pub(super) struct Absent(VecDeque<(Mark, Instant)>);
 
 impl Absent {
-    pub(super) fn holds(&self, mark: &Mark) -> bool {
-        self.0.iter().any(|(held, since)| held == mark && since.elapsed() < LIFE)
+    /// How long ago it was shown absent, where it is still held.
+    pub(super) fn age(&self, mark: &Mark) -> Option<Duration> {
+        let held = self.0.iter().find(|(held, since)| held == mark && since.elapsed() < LIFE);
+        held.map(|(_, since)| since.elapsed())
     }
 
     pub(super) fn insert(&mut self, mark: Mark) {
