@@ -34,7 +34,7 @@ fn dovecot(token: Option<usize>, report: &mut Report) {
         None => report.unchecked(
             "token size",
             format!("Dovecot takes tokens of up to {DOVECOT} bytes; none was given to compare"),
-            "run with --token-file and a token of a real client",
+            "run with --token and a token of a real client",
         ),
         Some(size) if size <= DOVECOT => {
             report.good("token size", format!("{size} bytes; Dovecot takes up to {DOVECOT}"));

@@ -9,6 +9,7 @@ mod live;
 mod provider;
 mod report;
 mod sidecar;
+mod token;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use self::report::Report;
+use crate::clock::Clock;
 use crate::config::{Config, Problems};
 use crate::secret::Token;
 
@@ -29,10 +31,10 @@ pub struct Options {
     /// Looks at the configuration file alone: no network, no running sidecar, no server.
     #[arg(long)]
     offline: bool,
-    /// File with an access token of a real client, one line: its size is held against every server's limits, and each
-    /// issuer that is asked about tokens must call it active.
+    /// File with an access token of a real client, one line: it is tried against every issuer, step by step, and its
+    /// size held against every server's limits. It is shown to its own issuer alone, and never printed.
     #[arg(long, value_name = "FILE")]
-    token_file: Option<PathBuf>,
+    token: Option<PathBuf>,
     /// Command that prints Postfix's settings, for the token's size over SMTP.
     #[arg(long, value_name = "COMMAND", default_missing_value = "postconf", num_args = 0..=1)]
     postconf: Option<String>,
@@ -44,7 +46,7 @@ pub struct Options {
 /// The output can't be written, or the token file can't be read.
 pub fn run(config: &Path, options: &Options, output: &mut impl Write) -> anyhow::Result<ExitCode> {
     let mut report = Report::default();
-    let token = options.token_file.as_deref().map(token).transpose()?;
+    let token = options.token.as_deref().map(token_in).transpose()?;
     match Config::load(config) {
         Ok(config_read) => {
             report.good("configuration", format!("{} holds", config.display()));
@@ -62,8 +64,10 @@ pub fn run(config: &Path, options: &Options, output: &mut impl Write) -> anyhow:
 async fn everything(config: &Config, options: &Options, token: Option<&Token>, report: &mut Report) {
     let socket = &config.server.admin_socket;
     let running = sidecar::look(socket, config, report).await;
+    let leeway = config.rails.leeway_seconds;
+    let given = token.and_then(|given| token::read(given, config, Clock::system().now(), report));
     for issuer in &config.issuers {
-        provider::look(issuer, token, report).await;
+        provider::look(issuer, given.as_ref(), leeway, report).await;
     }
     limits::look(config, options.postconf.as_deref(), token.map(|token| token.expose().len()), report).await;
     for server in &config.check.dovecot {
@@ -88,7 +92,7 @@ fn configuration(problems: &Problems, options: &Options, report: &mut Report) {
 }
 
 /// The token in a file: its bytes, without the end of the line.
-fn token(path: &Path) -> anyhow::Result<Token> {
+fn token_in(path: &Path) -> anyhow::Result<Token> {
     use std::io::Read as _;
     let mut bytes = zeroize::Zeroizing::new(Vec::new());
     let file = std::fs::File::open(path).with_context(|| format!("reading the token file {}", path.display()))?;

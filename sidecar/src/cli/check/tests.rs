@@ -12,7 +12,7 @@ fn checked(configuration: &str, options: Options) -> (ExitCode, String) {
 }
 
 const fn options(offline: bool) -> Options {
-    Options { offline, token_file: None, postconf: None }
+    Options { offline, token: None, postconf: None }
 }
 
 const GOOD: &str = "[[issuer]]\nissuer = \"https://psc.example.test\"\nmailbox_domains = [\"x.test\"]\n";
@@ -45,10 +45,10 @@ fn a_token_file_must_hold_one_token() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("token");
     fs::write(&path, "planted-token\n").unwrap();
-    assert_eq!(token(&path).unwrap().expose(), b"planted-token");
+    assert_eq!(token_in(&path).unwrap().expose(), b"planted-token");
     for content in ["", "\n", "planted one\n", "planted\none\n", "pl\u{e9}\n"] {
         fs::write(&path, content).unwrap();
-        let error = token(&path).unwrap_err();
+        let error = token_in(&path).unwrap_err();
         assert!(!format!("{error:#}").contains("planted"), "{error:#}");
     }
 }
