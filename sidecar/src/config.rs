@@ -295,6 +295,8 @@ pub struct DovecotServer {
     pub ca_file: Option<PathBuf>,
     /// `server_name`: the name on its certificate. Default: the host of `imap`.
     pub server_name: String,
+    /// `root`: the folder that the server sees as `/`, where it runs in a container or chroot. Default `/`.
+    pub root: PathBuf,
     /// `doveconf`: command that prints its settings, word by word. Default `["doveconf", "-n"]`.
     pub doveconf: Vec<String>,
 }

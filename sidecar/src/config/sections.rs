@@ -242,6 +242,7 @@ fn dovecot_server(mut section: Section<'_, '_>, base: &Base<'_>) -> Option<Dovec
         let holds = rustls::pki_types::ServerName::try_from(text).is_ok();
         holds.then(|| text.to_owned()).ok_or_else(|| format!("expected a host name or an IP address, found {text:?}"))
     });
+    let root = base.path(&mut section, "root", "/").value;
     let doveconf = section.list("doveconf");
     if let Some(list) = doveconf.as_ref().filter(|list| list.value.is_empty()) {
         list.complain(section.report(), "expected a command, found an empty list", "write [\"doveconf\", \"-n\"]");
@@ -253,6 +254,7 @@ fn dovecot_server(mut section: Section<'_, '_>, base: &Base<'_>) -> Option<Dovec
         ca_file,
         server_name: server_name.map_or_else(|| domain::host(&imap).to_owned(), |at| at.value),
         imap,
+        root,
         doveconf: doveconf.map_or_else(|| vec!["doveconf".to_owned(), "-n".to_owned()], words),
     });
     section.finish();

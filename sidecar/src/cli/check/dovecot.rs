@@ -10,6 +10,7 @@ mod tokens23;
 mod tokens24;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use self::parse::Block;
@@ -24,6 +25,7 @@ const MAX_OUTPUT: usize = 4 * 1024 * 1024;
 struct Look<'a> {
     place: &'a str,
     version: DovecotVersion,
+    root: &'a Path,
     ours: &'a Dovecot,
     conf: &'a Block,
 }
@@ -37,7 +39,7 @@ pub(super) async fn look(server: &DovecotServer, ours: Option<&Dovecot>, report:
     };
     let command = server.doveconf.join(" ");
     match printed(&server.doveconf).await {
-        Ok(text) => examine(&place, server.version, &text, ours, report),
+        Ok(text) => examine(&place, server, &text, ours, report),
         Err(error) => {
             let remedy = "correct doveconf in [[check.dovecot]], and run this check as root";
             report.mistake(place, format!("`{command}` can't be run: {error}"), remedy);
@@ -63,7 +65,7 @@ async fn printed(words: &[String]) -> Result<String, String> {
 }
 
 /// Holds printed settings against every rule.
-fn examine(place: &str, version: DovecotVersion, text: &str, ours: &Dovecot, report: &mut Report) {
+fn examine(place: &str, server: &DovecotServer, text: &str, ours: &Dovecot, report: &mut Report) {
     let Ok((found, conf)) = parse::parse(text) else {
         report.mistake(
             place,
@@ -72,13 +74,14 @@ fn examine(place: &str, version: DovecotVersion, text: &str, ours: &Dovecot, rep
         );
         return;
     };
+    let version = server.version;
     if !found.starts_with(version.code()) {
         let remedy = "correct version in [[check.dovecot]], and install that version's integration files";
         report.mistake(place, format!("it is {found}, not {}", version.code()), remedy);
         return;
     }
     let before = report.mistakes();
-    let look = Look { place, version, ours, conf: &conf };
+    let look = Look { place, version, root: &server.root, ours, conf: &conf };
     match version {
         DovecotVersion::V23 => tokens23::examine(&look, report),
         DovecotVersion::V24 => tokens24::examine(&look, report),

@@ -37,7 +37,16 @@ fn told_24(conf: &str) -> Vec<String> {
 
 fn told(version: DovecotVersion, conf: &str) -> Vec<String> {
     let mut report = Report::default();
-    examine("here", version, conf, &ours(), &mut report);
+    let server = DovecotServer {
+        version,
+        imap: "127.0.0.1:993".to_owned(),
+        tls: crate::config::Tls::Implicit,
+        ca_file: None,
+        server_name: "127.0.0.1".to_owned(),
+        root: "/".into(),
+        doveconf: vec![],
+    };
+    examine("here", &server, conf, &ours(), &mut report);
     let mistakes = report.findings().iter().filter(|f| f.weight == crate::cli::check::report::Weight::Mistake);
     mistakes.inspect(|f| assert!(!f.remedy.is_empty())).map(|f| f.what.clone()).collect()
 }

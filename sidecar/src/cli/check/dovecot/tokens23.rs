@@ -48,12 +48,14 @@ fn settings_file(look: &Look<'_>, passdb: &Block, report: &mut Report) {
         let what = "the oauth2 passdb takes other mechanisms, too: passwords are sent to the sidecar as tokens";
         report.mistake(look.place, what, "set mechanisms = xoauth2 oauthbearer in it");
     }
-    let path = passdb.setting("args").unwrap_or_default();
-    let read = std::fs::metadata(path).and_then(|metadata| {
+    let named = passdb.setting("args").unwrap_or_default();
+    let path = look.root.join(named.trim_start_matches('/'));
+    let read = std::fs::metadata(&path).and_then(|metadata| {
         let small = metadata.len() <= MAX_FILE;
-        let text = if small { std::fs::read_to_string(path)? } else { String::new() };
+        let text = if small { std::fs::read_to_string(&path)? } else { String::new() };
         Ok((metadata.mode(), text))
     });
+    let path = &path.display().to_string();
     match read {
         Ok((mode, text)) => {
             if mode & 0o007 != 0 {
