@@ -31,6 +31,8 @@ pub const POLICY_SECRET: &str = "planted-policy-secret";
 pub struct Settings {
     /// `introspection` of the issuer.
     pub introspection: &'static str,
+    /// More lines of `[dovecot]`.
+    pub doors: &'static str,
     /// Lines after the generated configuration.
     pub more: String,
     /// The mailbox directory.
@@ -39,7 +41,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { introspection: "off", more: String::new(), directory: octroi_psc::directory_csv() }
+        Self { introspection: "off", doors: "", more: String::new(), directory: octroi_psc::directory_csv() }
     }
 }
 
@@ -79,8 +81,9 @@ impl Sidecar {
         if settings.introspection != "off" {
             writeln!(issuer, "client_id = \"{}\"\nclient_secret_file = \"client.secret\"", psc.operator().id)?;
         }
-        let (path, more) = (folder.path().to_owned(), settings.more.clone());
-        let configuration = Box::new(move |dovecot: SocketAddr| configuration(&path, dovecot, &issuer, &more));
+        let path = folder.path().to_owned();
+        let rest = format!("{}\n\n{issuer}\n{}", settings.doors, settings.more);
+        let configuration = Box::new(move |dovecot: SocketAddr| configuration(&path, dovecot, &rest));
         let warden = Command::new("/bin/sh")
             .args(["-c", WARDEN, "octroi-warden"])
             .arg(folder.path())
@@ -223,13 +226,13 @@ impl Drop for Sidecar {
     }
 }
 
-fn configuration(folder: &Path, dovecot: SocketAddr, issuer: &str, more: &str) -> String {
+fn configuration(folder: &Path, dovecot: SocketAddr, rest: &str) -> String {
     let folder = folder.display();
     format!(
         "[server]\nstate_dir = \"{folder}/state\"\ngate_socket = \"{folder}/gate.sock\"\n\
          admin_socket = \"{folder}/admin.sock\"\n\n\
          [dovecot]\nlisten = \"{dovecot}\"\nintrospection_secret_file = \"introspection.secret\"\n\
-         policy_secret_file = \"policy.secret\"\n\n{issuer}\n{more}"
+         policy_secret_file = \"policy.secret\"\n{rest}"
     )
 }
 

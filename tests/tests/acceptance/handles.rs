@@ -1,18 +1,25 @@
 //! The handle that joins a judged token to the login made of it: good once, for a mailbox of its set, and for nothing else.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use octroi_psc::doctor_one;
-use octroi_tests::dovecot::Version;
+use octroi_tests::dovecot::{Door, Dovecot, Setup, Version};
 use octroi_tests::logins::{self, FORMS};
+use octroi_tests::sidecar::Settings;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 
 use crate::door::{introspect, last_word};
-use crate::stage::{DEUX, SECRETARIAT, Stage, UN, shared, trail};
+use crate::stage::{DEUX, SECRETARIAT, Stage, UN, last_authentication, records, shared, trail};
 
 const USED: &str = "Session deja utilisee / Handle already used";
 const UNKNOWN: &str = "Session non reconnue / Handle unknown";
+const STALE: &str = "Session trop ancienne / Handle too old";
 const OTHER_MAILBOX: &str = "Boite non autorisee / Mailbox not allowed";
 
 fn question(mechanism: &str, mailbox: &str, handle: &str) -> Value {
@@ -53,6 +60,7 @@ async fn every_handle_in_the_log_is_used_up(version: Version) -> Result<()> {
 
 on_both! {
     every_handle_in_the_log_is_used_up
+    a_login_slower_than_its_handle_lives_is_refused
 }
 
 #[tokio::test]
@@ -97,5 +105,101 @@ async fn a_handle_is_good_once_and_for_a_mailbox_of_its_set_alone() -> Result<()
         refused("handle-used"),
     ];
     ensure!(said == expected, "{said:?}");
+    Ok(())
+}
+
+/// Provider and sidecar whose handles live a second.
+fn hasty() -> &'static Stage {
+    static HASTY: LazyLock<Stage> =
+        LazyLock::new(|| Stage::start(&Settings { doors: "handle_seconds = 1\n", ..Settings::default() }).unwrap());
+    &HASTY
+}
+
+/// Waits until this handle is too old: shown for a mailbox that is not its own, it is told so and stays as it is.
+async fn until_stale(policy: &Door, handle: &str) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let heard = last_word(policy, &question("XOAUTH2", DEUX, handle)).await?.json();
+        if heard["msg"] == STALE {
+            return Ok(());
+        }
+        ensure!(heard["msg"] == OTHER_MAILBOX && Instant::now() < deadline, "{heard}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_handle_that_waited_too_long_is_stale_for_its_own_mailbox_too_and_stays_so() -> Result<()> {
+    let stage = hasty();
+    let (introspection, policy) = (stage.sidecar.introspection(), stage.sidecar.policy());
+    let answer = introspect(&introspection, &stage.psc.token(&doctor_one()).mint()).await?.json();
+    let handle = answer["handle"].as_str().context("no handle")?;
+    until_stale(&policy, handle).await?;
+    for mechanism in ["XOAUTH2", "OAUTHBEARER", "XOAUTH2"] {
+        let heard = last_word(&policy, &question(mechanism, UN, handle)).await?;
+        ensure!(heard.status == 200 && heard.json() == json!({"status": -1, "msg": STALE}), "{heard:?}");
+    }
+    Ok(())
+}
+
+/// One HTTP message of a connection that is kept open; nothing at its end.
+async fn message(stream: &mut TcpStream) -> Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    loop {
+        if stream.read_buf(&mut bytes).await? == 0 {
+            return Ok(None);
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        let Some((head, _)) = text.split_once("\r\n\r\n") else { continue };
+        let lower = head.to_lowercase();
+        let length = lower.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+        if bytes.len() >= head.len() + 4 + length.context("no length")? {
+            return Ok(Some(bytes));
+        }
+    }
+}
+
+/// Stands before the policy door, and passes on each question about a login once its handle is too old.
+async fn late(mut dovecot: TcpStream, door: Door) -> Result<()> {
+    let mut sidecar = TcpStream::connect(("127.0.0.1", door.port)).await?;
+    while let Some(request) = message(&mut dovecot).await? {
+        let text = String::from_utf8_lossy(&request);
+        if text.lines().next().is_some_and(|line| line.contains("command=allow")) {
+            let (_, body) = text.split_once("\r\n\r\n").context("no body")?;
+            let asked: Value = serde_json::from_str(body)?;
+            until_stale(&door, asked["handle"].as_str().context("no handle")?).await?;
+        }
+        sidecar.write_all(&request).await?;
+        dovecot.write_all(&message(&mut sidecar).await?.context("no answer")?).await?;
+    }
+    Ok(())
+}
+
+/// A real login that takes longer than its handle lives: introspection was quick, the last word comes too late.
+async fn a_login_slower_than_its_handle_lives_is_refused(version: Version) -> Result<()> {
+    let stage = hasty();
+    let (begun, door) = (records(&stage.sidecar)?.len(), stage.sidecar.policy());
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let slow = Door { port: listener.local_addr()?.port(), ..door.clone() };
+    tokio::spawn(async move {
+        while let Ok((dovecot, _)) = listener.accept().await {
+            let door = door.clone();
+            // A proxy that fails closes: the login is refused in other words, which the test does not take.
+            tokio::spawn(async move { late(dovecot, door).await });
+        }
+    });
+    let server = Dovecot::start(&Setup::new(version, stage.sidecar.introspection(), slow, &[UN]))?;
+    for form in FORMS {
+        let (imap, reply) = logins::attempt(&server, form, UN, &stage.psc.token(&doctor_one()).mint()).await?;
+        let said = (reply.challenge.as_str(), reply.line());
+        ensure!(said == ("", format!("NO [ALERT] {STALE}")), "{form:?}\n{}\n{}", imap.transcript(), server.log());
+    }
+    let refused = |records: &[Value]| {
+        let own = records.iter().filter(|record| record["answer"] == "handle-stale" && record["mailbox"] == UN);
+        own.count()
+    };
+    let records = trail(&stage.sidecar, begun, |records| refused(records) >= FORMS.len()).await?;
+    ensure!(records.iter().all(|record| record["counted"] != true), "{records:#?}");
+    ensure!(last_authentication(&stage.sidecar, UN)?.is_none(), "a refused login was recorded");
     Ok(())
 }
