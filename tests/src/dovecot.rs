@@ -4,6 +4,7 @@
 //! version. Must never touch the host's own Dovecot or its configuration, and must never outlive the test.
 
 mod files;
+mod meeting;
 
 use std::fs;
 use std::io::Read as _;
@@ -15,6 +16,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 use tokio::time::Instant;
 
 use crate::pki::Pki;
+pub use files::edit;
+pub use meeting::Meeting;
+
 use crate::servers::{MailFolder, Place, Suite, Supervisor, free_ports};
 
 /// The password of every mailbox for PLAIN and LOGIN: the site's other means of logging in.
@@ -52,12 +56,16 @@ pub struct Setup {
     pub policy: Door,
     /// Mailboxes with one message each, whose subject is [`subject`].
     pub mailboxes: Vec<String>,
+    /// Whether the site takes login tickets, and where it finds what that needs.
+    pub tickets: Option<Tickets>,
     /// Configuration after Octroi's include: what a careless site might add.
     pub after: String,
     /// Whether the site's other password database is kept to PLAIN and LOGIN, as it must be.
     pub passwords_filtered: bool,
     /// Whether `octroi-site.conf` was installed.
     pub site_file: bool,
+    /// What a careless site replaced in the installed files: each text stands in at least one of them.
+    pub edited: Vec<(String, String)>,
     /// Where the mailboxes lie; nothing: in a folder of its own.
     pub mail: Option<MailFolder>,
 }
@@ -71,12 +79,23 @@ impl Setup {
             introspection,
             policy,
             mailboxes,
+            tickets: None,
             after: String::new(),
             passwords_filtered: true,
             site_file: true,
+            edited: Vec::new(),
             mail: None,
         }
     }
+}
+
+/// What a site that takes login tickets has beside Octroi's other files, as the server sees it.
+#[derive(Clone, Debug)]
+pub struct Tickets {
+    /// The program `octroi-checkpassword`.
+    pub program: String,
+    /// `gate.sock` of the sidecar.
+    pub socket: String,
 }
 
 /// The subject of the one message of a mailbox.
@@ -95,6 +114,8 @@ pub struct Dovecot {
     version: Version,
     ports: Ports,
     folder: PathBuf,
+    /// What the server sees as `/`.
+    root: PathBuf,
     pki: Pki,
     _supervisor: Supervisor,
 }
@@ -129,8 +150,8 @@ impl Dovecot {
         let configuration = format!("{}/etc/dovecot.conf", place.seen_as);
         let command = place.command(&["/usr/sbin/dovecot", "-F", "-c", &configuration]);
         let supervisor = Supervisor::start(&place.folder, &command)?;
-        let folder = place.folder;
-        let server = Self { version: setup.version, ports, folder, pki, _supervisor: supervisor };
+        let Place { folder, root, .. } = place;
+        let server = Self { version: setup.version, ports, folder, root, pki, _supervisor: supervisor };
         server.wait_until_ready()?;
         Ok(server)
     }
@@ -183,6 +204,19 @@ impl Dovecot {
     /// The same as a PEM file.
     pub fn authority_file(&self) -> PathBuf {
         self.folder.join("etc/authority.pem")
+    }
+
+    /// The command that prints the settings in a file of [`Self::folder`], word by word, as this host has to call it.
+    pub fn doveconf(&self, file: &str) -> Result<Vec<String>> {
+        let path = self.folder.join(file);
+        let seen_as = format!("/{}", path.strip_prefix(&self.root)?.display());
+        let root = self.root.display().to_string();
+        Ok(["/usr/sbin/chroot", &root, "/usr/bin/doveconf", "-n", "-c", &seen_as].map(str::to_owned).into())
+    }
+
+    /// What the server sees as `/`.
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 
     /// Everything of this server: configuration, mail, logs. Gone once the server is dropped.

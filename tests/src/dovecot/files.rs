@@ -34,6 +34,9 @@ pub(super) fn write(place: &Place, setup: &Setup, ports: Ports, pki: &Pki) -> Re
     put(&etc.join("authority.pem"), &pki.authority_pem, 0o644)?;
     put(&etc.join("dovecot.conf"), &server(seen_as, &mail, setup, ports), 0o644)?;
     operator_files(&etc, seen_as, setup)?;
+    for (from, to) in &setup.edited {
+        edit(&etc, from, to)?;
+    }
     chown(&mail.folder, Some(MAIL_UID), Some(MAIL_UID)).context("the tests run as root")?;
     setup.mailboxes.iter().try_for_each(|mailbox| deliver(&mail.folder, mailbox))
 }
@@ -61,7 +64,8 @@ fn server(seen_as: &str, mail: &MailFolder, setup: &Setup, ports: Ports) -> Stri
                 (true, Version::V2_4) => "mechanisms_filter = plain login",
             },
         );
-    format!("{rendered}\n{}\n", setup.after)
+    let before = if setup.tickets.is_some() { "!include octroi-checkpassword.conf\n" } else { "" };
+    format!("{before}{rendered}\n{}\n", setup.after)
 }
 
 /// Octroi's files as they are shipped, but for the lines that the site is told to edit, and the folder.
@@ -74,6 +78,13 @@ fn operator_files(etc: &Path, seen_as: &str, setup: &Setup) -> Result<()> {
     if setup.version == Version::V2_3 {
         let oauth2 = include_str!("../../../integrations/dovecot-2.3/octroi-oauth2.conf.ext");
         put(&etc.join("octroi-oauth2.conf.ext"), &site(oauth2, setup, "introspection")?, 0o640)?;
+    }
+    if let Some(tickets) = &setup.tickets {
+        let file = include_str!("../../../integrations/dovecot-2.3/octroi-checkpassword.conf");
+        let args = "args = /usr/lib/octroi/octroi-checkpassword --socket /run/octroi/gate.sock";
+        ensure!(file.matches(args).count() == 1, "the shipped file lacks {args}");
+        let own = format!("args = {} --socket {}", tickets.program, tickets.socket);
+        put(&etc.join("octroi-checkpassword.conf"), &file.replace(args, &own), 0o644)?;
     }
     if !setup.site_file {
         return Ok(());
@@ -97,6 +108,22 @@ fn site(file: &str, setup: &Setup, door: &str) -> Result<String> {
     let shipped = format!("http://{door}:CHANGE-ME-{}@127.0.0.1:8143/{path}", door.to_uppercase());
     ensure!(file.matches(&shipped).count() == 1, "a shipped file lacks {shipped}");
     Ok(file.replace(&shipped, &format!("http://{door}:{}@127.0.0.1:{}/{path}", actual.secret, actual.port)))
+}
+
+/// Replaces a text in every file of a folder. Fails if no file holds it.
+pub fn edit(folder: &Path, from: &str, to: &str) -> Result<()> {
+    let mut found = false;
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        if text.contains(from) {
+            found = true;
+            // Written in place: its mode stays.
+            fs::write(&path, text.replace(from, to))?;
+        }
+    }
+    ensure!(found, "no file of {} holds {from:?}", folder.display());
+    Ok(())
 }
 
 /// One message that names its mailbox, so that a test sees whose mailbox it opened.

@@ -25,6 +25,11 @@ macro_rules! on_both {
 }
 
 mod accepted;
+mod check;
+mod check_configuration;
+mod check_dovecot;
+mod check_live;
+mod check_token;
 mod door;
 mod foreign;
 mod grpc;
