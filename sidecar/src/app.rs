@@ -27,6 +27,7 @@ use crate::pseudonym::Pseudonyms;
 use crate::rails::Rails;
 use crate::store::{Sqlite, Store};
 use crate::throttle::Throttle;
+use crate::tickets::{TicketLimits, Tickets};
 
 /// Most handles at one moment. At a login a millisecond and a life of 30 s, twice what is ever open.
 const HANDLES: usize = 65_536;
@@ -46,6 +47,8 @@ pub struct Ground {
     pub audit: Audit,
     /// Handles of token logins on their way through Dovecot.
     pub handles: Arc<Handles>,
+    /// Login tickets.
+    pub tickets: Arc<Tickets>,
     /// The clock.
     pub clock: Clock,
 }
@@ -84,14 +87,18 @@ impl Ground {
             clock: clock.clone(),
             max_in_flight: config.server.max_in_flight,
         });
+        let gate = Arc::new(gate);
+        let limits = TicketLimits::with_life(config.server.ticket_seconds);
+        let tickets = Tickets::new(Arc::clone(&gate).into(), limits, audit.clone(), clock.clone());
         let life = config.dovecot.as_ref().map_or(0, |dovecot| dovecot.handle_seconds);
         Ok(Self {
-            gate: Arc::new(gate),
+            gate,
             directory,
             trust_space,
             store: Arc::new(store),
             audit,
             handles: Arc::new(Handles::new(life, HANDLES)),
+            tickets: Arc::new(tickets),
             clock,
         })
     }

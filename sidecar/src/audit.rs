@@ -6,6 +6,7 @@
 mod counters;
 mod entry;
 mod submission;
+mod ticket;
 mod writer;
 
 use std::fmt;
@@ -20,6 +21,8 @@ use self::counters::Counters;
 use self::entry::{AfterAuthEntry, Entry, JudgementEntry};
 use self::submission::SubmissionEntry;
 pub use self::submission::Submitted;
+use self::ticket::TicketEntry;
+pub use self::ticket::{TicketEvent, TicketOutcome, TicketStep};
 use self::writer::Writer;
 use crate::clock::UnixSeconds;
 use crate::gate::{Attempt, DecisionId, Outcome};
@@ -128,6 +131,12 @@ impl Audit {
             self.0.counters.count_submission(submitted.outcome);
             self.0.writer.send(Entry::Submission(Box::new(SubmissionEntry::new(submitted))));
         }
+    }
+
+    /// Records a step of a login ticket.
+    pub fn ticket(&self, event: &TicketEvent<'_>) {
+        self.0.counters.count_ticket(event.step, event.outcome);
+        self.0.writer.send(Entry::Ticket(Box::new(TicketEntry::new(event))));
     }
 
     /// Opens the file anew: after it was rotated away.

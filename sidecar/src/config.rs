@@ -97,6 +97,11 @@ pub struct Server {
     pub gate_socket: PathBuf,
     /// `gate_uids`: user names or numbers that may connect to it. Default `["root"]`.
     pub gate_uids: Vec<u32>,
+    /// `gate_group`: group, by name or number, that is given the socket's file, so that users other than the sidecar's own
+    /// can open it; who may speak is still what `gate_uids` says. Default: the sidecar's own group.
+    pub gate_group: Option<u32>,
+    /// `ticket_seconds`: life of a login ticket, seconds. Default and most 60, at least 1.
+    pub ticket_seconds: u64,
     /// `admin_socket`: unix socket on which an operator changes things. Default `/run/octroi/admin.sock`.
     pub admin_socket: PathBuf,
     /// `admin_uids`: user names or numbers that may connect to it. Default `["root"]`.
@@ -144,7 +149,7 @@ pub struct Postfix {
     /// not tell which process asks: logins are joined by what Postfix says of itself, from RCPT on.
     pub delegation_listen: Option<SocketAddr>,
     /// `user`: whom the mail server's daemon runs as; nobody else may connect, by socket or TCP, and its group is given
-    /// the sockets.     /// Default `postfix`; `Debian-exim` for Exim.
+    /// the sockets. Default `postfix`; `Debian-exim` for Exim.
     pub user: User,
 }
 

@@ -5,6 +5,7 @@
 
 mod attempt;
 mod proof;
+mod standing;
 mod submission;
 mod terms;
 
@@ -14,6 +15,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 
 pub use attempt::{Attempt, Credentials, Decision, DecisionId, Door, Outcome, Protocol};
+pub use standing::Basis;
 pub use submission::{Encryption, Login, Stage, Submission, SubmissionOutcome};
 use terms::{algorithm, ask, deny, listed, presented, raw};
 
@@ -145,15 +147,18 @@ impl Gate {
 
     /// Judges one attempt and records the decision.
     pub async fn authenticate(&self, attempt: Attempt) -> Decision {
+        self.recorded(&attempt, &mut Facts::default()).await
+    }
+
+    async fn recorded(&self, attempt: &Attempt, facts: &mut Facts) -> Decision {
         let id = DecisionId::random();
         let begun = tokio::time::Instant::now();
         let release = self.release.load_full();
-        let mut facts = Facts::default();
-        let outcome = self.judge(&release, &attempt, &mut facts).await;
+        let outcome = self.judge(&release, attempt, facts).await;
         self.audit.judgement(&Judgement {
             id,
             now: self.clock.now(),
-            attempt: &attempt,
+            attempt,
             outcome: &outcome,
             release: release.digest(),
             issuer: facts.issuer.as_deref(),
@@ -174,10 +179,13 @@ impl Gate {
                 Ok((proven, introspection)) => {
                     // Time passed: a fresh instance, a fresh look at the clock.
                     let now = self.clock.now();
-                    match release.instance() {
-                        Ok(instance) => self.decide(instance, attempt, &inquiry, &proven, introspection, now),
+                    let basis = Basis { inquiry: *inquiry, proven, introspection };
+                    let outcome = match release.instance() {
+                        Ok(instance) => self.decide(instance, attempt.mailbox.as_deref(), &basis, now),
                         Err(fault) => fault.into(),
-                    }
+                    };
+                    facts.basis = Some(basis);
+                    outcome
                 }
                 Err(outcome) => outcome,
             },
@@ -223,8 +231,10 @@ impl Gate {
             Err(Outcome::Deny(DenyReason::SignatureInvalid)) => Step::Wait(Box::new(inquiry), Missing::NewerKey(key)),
             Err(outcome) => Step::Done(outcome),
             Ok(proven) if inquiry.introspect == Introspect::Never => {
-                let nothing = login::Introspection::NotAsked;
-                Step::Done(self.decide(instance, attempt, &inquiry, &proven, nothing, now))
+                let basis = Basis { inquiry, proven, introspection: login::Introspection::NotAsked };
+                let outcome = self.decide(instance, attempt.mailbox.as_deref(), &basis, now);
+                facts.basis = Some(basis);
+                Step::Done(outcome)
             }
             Ok(proven) => Step::Wait(Box::new(inquiry), Missing::Word(proven)),
         }
@@ -251,19 +261,12 @@ impl Gate {
     }
 
     /// Lets the policy decide, and cuts its verdict down to what the rails allow.
-    fn decide(
-        &self,
-        mut instance: Instance<'_>,
-        attempt: &Attempt,
-        inquiry: &Inquiry,
-        proven: &Proven,
-        introspection: login::Introspection,
-        now: UnixSeconds,
-    ) -> Outcome {
+    fn decide(&self, mut instance: Instance<'_>, asked: Option<&str>, basis: &Basis, now: UnixSeconds) -> Outcome {
+        let Basis { inquiry, proven, introspection } = basis;
         let Some(issuer) = self.issuer(&inquiry.issuer) else { return DenyReason::RailIssuer.into() };
         let directory = self.directory.snapshot();
         let mailboxes = rails::listed(&directory, &inquiry.identity, &issuer.mailbox_domains).map(listed).collect();
-        let evidence = Evidence { introspection, mailboxes };
+        let evidence = Evidence { introspection: introspection.clone(), mailboxes };
         match instance.decide(inquiry, &evidence, now) {
             Err(fault) => fault.into(),
             Ok(Verdict::Deny(reason)) => deny(reason).into(),
@@ -276,7 +279,7 @@ impl Gate {
                     issuer: &issuer.name,
                     domains: &issuer.mailbox_domains,
                     directory: &directory,
-                    asked: [attempt.mailbox.as_deref(), inquiry.mailbox.as_deref()],
+                    asked: [asked, inquiry.mailbox.as_deref()],
                 };
                 match rails::permit(&grant, &ground, self.rails, now) {
                     Ok(permit) => Outcome::Allow(permit),
@@ -291,12 +294,13 @@ impl Gate {
     }
 }
 
-/// What the audit record keeps of an attempt, whatever its end.
+/// What is kept of an attempt, whatever its end: for the audit record, and for whoever judges it again.
 #[derive(Default)]
 struct Facts {
     issuer: Option<String>,
     key_id: Option<String>,
     identities_differ: bool,
+    basis: Option<Basis>,
 }
 
 impl Facts {

@@ -20,3 +20,4 @@ pub mod reason;
 pub mod secret;
 pub mod store;
 pub mod throttle;
+pub mod tickets;

@@ -85,6 +85,12 @@ impl Permit {
             degraded: false,
         }
     }
+
+    /// The same, for the one mailbox that was asked for.
+    #[cfg(test)]
+    pub(crate) fn example_for(mailbox: &str) -> Self {
+        Self { asked: true, ..Self::example(&[mailbox]) }
+    }
 }
 
 /// Rail 1, second half: the payload names the issuer whose keys verified it.

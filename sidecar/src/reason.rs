@@ -117,6 +117,15 @@ reasons! {
         HandleMailbox = "handle-mailbox", "Boite non autorisee", "Mailbox not allowed";
         /// After-auth: a mechanism that the configuration does not list.
         MechanismRefused = "mechanism-refused", "Mecanisme refuse", "Mechanism refused";
+
+        /// Ticket: never issued, or forgotten since.
+        TicketUnknown = "ticket-unknown", "Ticket inconnu", "Ticket unknown";
+        /// Ticket: redeemed before.
+        TicketUsed = "ticket-used", "Ticket deja utilise", "Ticket already used";
+        /// Ticket: older than its life.
+        TicketExpired = "ticket-expired", "Ticket expire", "Ticket expired";
+        /// Ticket: for another mailbox.
+        TicketMailbox = "ticket-mailbox", "Ticket d'une autre boite", "Ticket for another mailbox";
     }
 }
 

@@ -10,7 +10,10 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use octroi::proto::authenticate_response::Outcome;
 use octroi::proto::gate_server::{Gate, GateServer};
-use octroi::proto::{Allowed, AuthenticateRequest, AuthenticateResponse};
+use octroi::proto::{
+    Allowed, AuthenticateRequest, AuthenticateResponse, IssueTicketRequest, IssueTicketResponse, RedeemTicketRequest,
+    RedeemTicketResponse,
+};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UnixListener};
 use tokio_stream::wrappers::UnixListenerStream;
@@ -126,6 +129,20 @@ impl Gate for Yes {
         };
         let outcome = Some(Outcome::Allowed(allowed));
         Ok(tonic::Response::new(AuthenticateResponse { decision_id: "0".repeat(32), outcome }))
+    }
+
+    async fn issue_ticket(
+        &self,
+        _request: tonic::Request<IssueTicketRequest>,
+    ) -> Result<tonic::Response<IssueTicketResponse>, Status> {
+        Err(Status::unimplemented("only logins are measured"))
+    }
+
+    async fn redeem_ticket(
+        &self,
+        _request: tonic::Request<RedeemTicketRequest>,
+    ) -> Result<tonic::Response<RedeemTicketResponse>, Status> {
+        Err(Status::unimplemented("only logins are measured"))
     }
 }
 

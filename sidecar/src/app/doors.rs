@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::submission::give;
 use super::{Ground, record};
 use crate::config::{self, Config};
 use crate::doors::admin::{AdminDoor, Importer, Overview, TrustSpaceImporter};
@@ -43,10 +44,8 @@ impl Running {
             (Some(canary), Some(non_member)) => Some(Arc::new(Probes::new(canary.clone(), non_member.clone()))),
             (None, _) | (_, None) => None,
         };
-        let mut counts: Vec<Counts> = vec![{
-            let audit = running.ground.audit.clone();
-            Box::new(move || audit.counts())
-        }];
+        let (audit, tickets) = (running.ground.audit.clone(), Arc::clone(&running.ground.tickets));
+        let mut counts: Vec<Counts> = vec![Box::new(move || audit.counts()), Box::new(move || tickets.counts())];
         if let Some(dovecot) = &config.dovecot {
             counts.push(running.open_dovecot(dovecot, probes.clone()).await?);
         }
@@ -89,9 +88,17 @@ impl Running {
     }
 
     fn open_gate(&mut self, config: &Config) -> anyhow::Result<()> {
-        let door = bind(&config.server.gate_socket, &config.server.gate_uids)?;
+        let path = &config.server.gate_socket;
+        let door = bind(path, &config.server.gate_uids)?;
+        if let Some(group) = config.server.gate_group {
+            give(path, group).with_context(|| {
+                let path = path.display();
+                format!("giving {path} to group {group}, [server] gate_group: run as root or as a member of the group")
+            })?;
+        }
         let ground = &self.ground;
-        let gate = GateDoor::new(Arc::clone(&ground.gate).into(), ground.audit.pseudonyms().clone());
+        let (judge, tickets) = (Arc::clone(&ground.gate).into(), Arc::clone(&ground.tickets));
+        let gate = GateDoor::new(judge, tickets, ground.audit.pseudonyms().clone());
         let end = self.end();
         self.doors.spawn(async move { ended("gate", gate.serve(door, end).await) });
         Ok(())

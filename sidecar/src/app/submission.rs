@@ -87,7 +87,7 @@ fn account(user: &config::User) -> anyhow::Result<(Uid, Gid)> {
 /// Binds a socket for a user, whose group is what lets it connect to a mode 0660.
 fn open(path: &Path, (user, group): (Uid, Gid)) -> anyhow::Result<UnixDoor> {
     let door = bind(path, &[user.as_raw()])?;
-    give(path, group).with_context(|| {
+    give(path, group.as_raw()).with_context(|| {
         let folder = path.parent().unwrap_or(path).display();
         format!("giving {} to group {group}: run as root, or give {folder} that group and setgid", path.display())
     })?;
@@ -102,12 +102,12 @@ fn listen(address: SocketAddr, user: Uid) -> anyhow::Result<LoopbackDoor> {
 }
 
 /// Gives a socket to a group; nothing to do where a setgid folder has done so.
-fn give(path: &Path, group: Gid) -> anyhow::Result<()> {
-    if std::fs::symlink_metadata(path)?.gid() == group.as_raw() {
+pub(super) fn give(path: &Path, group: u32) -> anyhow::Result<()> {
+    if std::fs::symlink_metadata(path)?.gid() == group {
         return Ok(());
     }
     ensure!(path.is_absolute(), "not an absolute path");
-    Ok(std::os::unix::fs::lchown(path, None, Some(group.as_raw()))?)
+    Ok(std::os::unix::fs::lchown(path, None, Some(group))?)
 }
 
 /// The process at the other end, as the kernel tells. 0 is a process of another PID namespace: nobody's.

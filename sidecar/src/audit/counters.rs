@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::{TicketOutcome, TicketStep};
 use crate::gate::{Outcome, SubmissionOutcome};
 use crate::reason::{DenyReason, SubmissionReason, UnavailableReason};
 
@@ -15,6 +16,15 @@ pub(super) struct Counters {
     submissions_allowed: AtomicU64,
     submissions_denied: Vec<AtomicU64>,
     submissions_unavailable: Vec<AtomicU64>,
+    tickets: [TicketCounters; 2],
+}
+
+/// Of one step.
+#[derive(Default)]
+struct TicketCounters {
+    allowed: AtomicU64,
+    denied: AtomicU64,
+    unavailable: AtomicU64,
 }
 
 impl Default for Counters {
@@ -29,6 +39,7 @@ impl Default for Counters {
             submissions_allowed: AtomicU64::default(),
             submissions_denied: zeroes(SubmissionReason::ALL.len()),
             submissions_unavailable: zeroes(UnavailableReason::ALL.len()),
+            tickets: Default::default(),
         }
     }
 }
@@ -60,6 +71,21 @@ impl Counters {
         }
     }
 
+    /// Counts one step of a ticket.
+    pub(super) fn count_ticket(&self, step: TicketStep, outcome: TicketOutcome) {
+        let [issued, redeemed] = &self.tickets;
+        let counters = match step {
+            TicketStep::Issue => issued,
+            TicketStep::Redeem => redeemed,
+        };
+        let counter = match outcome {
+            TicketOutcome::Allow => &counters.allowed,
+            TicketOutcome::Deny(_) => &counters.denied,
+            TicketOutcome::Unavailable(_) => &counters.unavailable,
+        };
+        add(counter);
+    }
+
     /// Every counter that is not zero, and the allowed ones always.
     pub(super) fn counts(&self) -> Vec<(String, u64)> {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -69,6 +95,16 @@ impl Counters {
             ("decisions_identities_differ".to_owned(), read(&self.identities_differ)),
             ("submissions_allowed".to_owned(), read(&self.submissions_allowed)),
         ];
+        for (step, counters) in ["issue", "redeem"].iter().zip(&self.tickets) {
+            for (outcome, counter) in
+                [("allowed", &counters.allowed), ("denied", &counters.denied), ("unavailable", &counters.unavailable)]
+            {
+                let count = read(counter);
+                if count > 0 {
+                    counts.push((format!("tickets_{step}_{outcome}"), count));
+                }
+            }
+        }
         let denied = DenyReason::ALL.iter().map(|r| ("decisions_denied", r.code())).zip(&self.denied);
         let outages = || UnavailableReason::ALL.iter().map(|r| r.code());
         let unavailable = outages().map(|code| ("decisions_unavailable", code)).zip(&self.unavailable);

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use serde::Serialize;
 
 use super::submission::SubmissionEntry;
+use super::ticket::TicketEntry;
 use super::{AfterAuth, Judgement};
 use crate::clock::UnixSeconds;
 use crate::evidence::directory::{IdNat, MailboxAddress};
@@ -22,6 +23,8 @@ pub(super) enum Entry {
     AfterAuth(Box<AfterAuthEntry>),
     /// An answer about a message.
     Submission(Box<SubmissionEntry>),
+    /// A step of a login ticket.
+    Ticket(Box<TicketEntry>),
     /// The file is to be opened anew.
     Reopen,
 }
@@ -154,7 +157,7 @@ pub(super) fn mailbox(text: &str) -> Option<String> {
     MailboxAddress::parse(text).ok().map(|address| address.to_string())
 }
 
-fn bounded(text: &str) -> String {
+pub(super) fn bounded(text: &str) -> String {
     text.chars().take(MAX_TEXT).collect()
 }
 

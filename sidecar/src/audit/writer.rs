@@ -99,6 +99,7 @@ impl Trail {
             Entry::Judgement(entry) => entry.finish(&self.pseudonyms),
             Entry::AfterAuth(entry) => entry.finish(),
             Entry::Submission(entry) => entry.finish(&self.pseudonyms),
+            Entry::Ticket(entry) => entry.finish(&self.pseudonyms),
             Entry::Reopen => {
                 self.reopen();
                 return 0;

@@ -18,6 +18,18 @@ pub(super) fn uid(text: &str) -> Result<u32, String> {
     }
 }
 
+/// Number of a local group, by number or by name.
+pub(super) fn gid(text: &str) -> Result<u32, String> {
+    if let Ok(number) = text.parse() {
+        return Ok(number);
+    }
+    match nix::unistd::Group::from_name(text) {
+        Ok(Some(group)) => Ok(group.gid.as_raw()),
+        Ok(None) => Err(format!("expected a group of this machine, there is no {text:?}")),
+        Err(error) => Err(format!("expected a group of this machine, {text:?} can't be looked up: {error}")),
+    }
+}
+
 /// A loopback address with a port.
 pub(super) fn loopback(text: &str) -> Result<SocketAddr, String> {
     let address: SocketAddr = text.parse().map_err(|_| format!("expected an IP address and a port, found {text:?}"))?;

@@ -71,6 +71,9 @@ fn server(mut section: Section<'_, '_>, base: &Base<'_>) -> Server {
     let state_dir = base.path(&mut section, "state_dir", "/var/lib/octroi").value;
     let gate_socket = base.path(&mut section, "gate_socket", "/run/octroi/gate.sock");
     let gate_uids = uids(&mut section, "gate_uids");
+    let remedy = "name a group of this machine, or give its number as a text";
+    let gate_group = section.parsed("gate_group", remedy, domain::gid).map(|at| at.value);
+    let ticket_seconds = section.number("ticket_seconds", 60, 1..=60);
     let admin_socket = base.path(&mut section, "admin_socket", "/run/octroi/admin.sock");
     let admin_uids = uids(&mut section, "admin_uids");
     let max_in_flight = section.number("max_in_flight", 256, 1..=65_536);
@@ -90,6 +93,8 @@ fn server(mut section: Section<'_, '_>, base: &Base<'_>) -> Server {
         state_dir,
         gate_socket: gate_socket.value,
         gate_uids,
+        gate_group,
+        ticket_seconds,
         admin_socket: admin_socket.value,
         admin_uids,
         max_in_flight: usize::try_from(max_in_flight).unwrap_or(usize::MAX),

@@ -60,6 +60,7 @@ fn the_minimal_configuration_has_the_documented_defaults() {
     assert_eq!((config.server.gate_uids, config.server.admin_uids), (vec![0], vec![0]));
     assert_eq!((config.server.max_in_flight, config.server.remembered_signatures), (256, 16_384));
     assert_eq!(config.throttle, Allowance::default());
+    assert_eq!((config.server.gate_group, config.server.ticket_seconds), (None, 60));
     assert!(config.dovecot.is_none() && config.postfix.is_none());
     assert_eq!(config.rails, Rails { leeway_seconds: 5, session_max_seconds: 14_400 });
     assert_eq!(config.audit.file, Path::new("/var/lib/octroi/audit.jsonl"));
@@ -157,6 +158,7 @@ fn the_reference_shows_the_true_defaults() {
             "#submission",
             "#sasl_listen",
             "#delegation_listen",
+            "#gate_group",
         ],
     ]
     .concat();
@@ -255,6 +257,9 @@ fn what_single_keys_cannot_show_is_refused() {
         ("[server]\ngate_socket = \"/s\"\nadmin_socket = \"/s\"", "server.admin_socket"),
         ("[server]\ngate_uids = [\"nobody-of-that-name\"]", "server.gate_uids[1]"),
         ("[server]\nadmin_uids = []", "server.admin_uids"),
+        ("[server]\ngate_group = \"no-group-of-that-name\"", "server.gate_group"),
+        ("[server]\nticket_seconds = 61", "server.ticket_seconds"),
+        ("[server]\nticket_seconds = 0", "server.ticket_seconds"),
         ("[[issuer]]\nissuer = \"https://psc.example.test/realm\"\nmailbox_domains = [\"a.test\"]", "issuer[2]"),
         ("introspection = \"required\"", "issuer[1].client_id"),
         ("introspection = \"required\"\nclient_id = \"me\"", "issuer[1].client_secret_file"),

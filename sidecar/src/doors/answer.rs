@@ -65,6 +65,7 @@ impl From<DenyReason> for Refusal {
             }
             R::HandleMissing => Self::NonMember,
             R::HandleUnknown | R::HandleUsed | R::HandleStale | R::HandleMailbox | R::MechanismRefused => Self::Login,
+            R::TicketUnknown | R::TicketUsed | R::TicketExpired | R::TicketMailbox => Self::Login,
         }
     }
 }

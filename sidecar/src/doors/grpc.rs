@@ -3,7 +3,10 @@
 //! Allow and deny are both replies; only an outage is an error (UNAVAILABLE), so that no client mistakes one for the
 //! other.
 
+mod tickets;
+
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tonic::transport::server::Router;
@@ -19,8 +22,10 @@ use crate::proto::authenticate_request::Credentials as Shown;
 use crate::proto::authenticate_response::Outcome as Answer;
 use crate::proto::gate_server::{Gate, GateServer};
 use crate::pseudonym::Pseudonyms;
-use crate::reason::UnavailableReason;
+use crate::rails::Permit;
+use crate::reason::{DenyReason, UnavailableReason};
 use crate::secret::Token;
+use crate::tickets::Tickets;
 
 /// `domain` of google.rpc.ErrorInfo.
 pub const ERROR_DOMAIN: &str = "octroi";
@@ -36,14 +41,15 @@ const KEEPALIVE: Duration = Duration::from_secs(60);
 /// The `Gate` service.
 pub struct GateDoor {
     judge: Judge,
+    tickets: Arc<Tickets>,
     pseudonyms: Pseudonyms,
 }
 
 impl GateDoor {
-    /// A door whose attempts `judge` judges.
+    /// A door whose attempts `judge` judges and whose tickets are in `tickets`.
     #[must_use]
-    pub const fn new(judge: Judge, pseudonyms: Pseudonyms) -> Self {
-        Self { judge, pseudonyms }
+    pub const fn new(judge: Judge, tickets: Arc<Tickets>, pseudonyms: Pseudonyms) -> Self {
+        Self { judge, tickets, pseudonyms }
     }
 
     /// Serves on `door` until `end`, with health and reflection.
@@ -83,20 +89,43 @@ impl Gate for GateDoor {
     ) -> Result<Response<proto::AuthenticateResponse>, Status> {
         let decision = self.judge.judge(attempt(request.into_inner())?).await;
         let outcome = match decision.outcome {
-            Outcome::Allow(permit) => Answer::Allowed(proto::Allowed {
-                mailboxes: permit.mailboxes().iter().map(ToString::to_string).collect(),
-                expires_at: permit.expires_at().0,
-                identity_digest: self.pseudonyms.digest(permit.identity()),
-                degraded: permit.degraded(),
-            }),
-            Outcome::Deny(reason) => {
-                Answer::Denied(proto::Denied { reason: reason.code().to_owned(), message: reason.message().to_owned() })
-            }
+            Outcome::Allow(permit) => Answer::Allowed(self.allowed(&permit)),
+            Outcome::Deny(reason) => Answer::Denied(denied(reason)),
             Outcome::Unavailable(reason) => return Err(unavailable(reason)),
         };
         let decision_id = decision.id.to_string();
         Ok(Response::new(proto::AuthenticateResponse { decision_id, outcome: Some(outcome) }))
     }
+
+    async fn issue_ticket(
+        &self,
+        request: Request<proto::IssueTicketRequest>,
+    ) -> Result<Response<proto::IssueTicketResponse>, Status> {
+        self.issue(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn redeem_ticket(
+        &self,
+        request: Request<proto::RedeemTicketRequest>,
+    ) -> Result<Response<proto::RedeemTicketResponse>, Status> {
+        self.redeem(request.into_inner()).map(Response::new)
+    }
+}
+
+impl GateDoor {
+    /// What a permit says to the outside.
+    fn allowed(&self, permit: &Permit) -> proto::Allowed {
+        proto::Allowed {
+            mailboxes: permit.mailboxes().iter().map(ToString::to_string).collect(),
+            expires_at: permit.expires_at().0,
+            identity_digest: self.pseudonyms.digest(permit.identity()),
+            degraded: permit.degraded(),
+        }
+    }
+}
+
+fn denied(reason: DenyReason) -> proto::Denied {
+    proto::Denied { reason: reason.code().to_owned(), message: reason.message().to_owned() }
 }
 
 /// Reads a request.
@@ -114,12 +143,17 @@ fn attempt(request: proto::AuthenticateRequest) -> Result<Attempt, Status> {
         Some(Shown::Bearer(token)) => Credentials::Bearer(Token::new(token)),
         None => return Err(invalid("credentials", "one of sasl and bearer is required")),
     };
-    let client = match request.client_address.as_str() {
-        "" => None,
-        text => Some(text.parse::<IpAddr>().map_err(|_| invalid("client_address", "expected an IP address"))?),
-    };
+    let client = client(&request.client_address)?;
     let mailbox = Some(request.mailbox).filter(|mailbox| !mailbox.is_empty());
     Ok(Attempt { credentials, mailbox, protocol, door: Door::Grpc, client })
+}
+
+/// The address of a mail client, where it is told.
+fn client(address: &str) -> Result<Option<IpAddr>, Status> {
+    match address {
+        "" => Ok(None),
+        text => text.parse().map(Some).map_err(|_| invalid("client_address", "expected an IP address")),
+    }
 }
 
 /// INVALID_ARGUMENT for one field.

@@ -15,6 +15,8 @@ pub enum Door {
     DovecotIntrospection,
     /// gRPC on `gate.sock`.
     Grpc,
+    /// A ticket asked for on `gate.sock`.
+    Ticket,
     /// Dovecot's auth protocol, spoken by Postfix or Exim.
     Sasl,
 }
@@ -26,6 +28,7 @@ impl Door {
         match self {
             Self::DovecotIntrospection => "dovecot-introspection",
             Self::Grpc => "grpc",
+            Self::Ticket => "ticket",
             Self::Sasl => "sasl",
         }
     }

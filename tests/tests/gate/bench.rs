@@ -55,6 +55,7 @@ pub(crate) struct Bench {
     pub(crate) psc: Psc,
     pub(crate) gate: Gate,
     pub(crate) clock: Clock,
+    pub(crate) directory: Directory,
     pub(crate) trail: Trail,
     pub(crate) trust_space: TrustSpace,
 }
@@ -79,6 +80,7 @@ impl Bench {
         let clock = Clock::manual(UnixSeconds(psc.now()));
         let trail = Trail::default();
         let trust_space = TrustSpace::default();
+        let directory = directory();
         let gate = Gate::new(Parts {
             release,
             issuers: vec![
@@ -86,7 +88,7 @@ impl Bench {
                     .await,
                 issuer(OTHER_ISSUER, &other, &http, None).await,
             ],
-            directory: directory(),
+            directory: directory.clone(),
             trust_space: trust_space.clone(),
             rails: Rails { leeway: 5, session_max: 4 * 3600 },
             signatures: Signatures::new(1000),
@@ -95,7 +97,7 @@ impl Bench {
             clock: clock.clone(),
             max_in_flight: 64,
         });
-        Self { psc, gate, clock, trail, trust_space }
+        Self { psc, gate, clock, directory, trail, trust_space }
     }
 
     /// Shows a bare token, as Dovecot does.
@@ -116,22 +118,28 @@ impl Bench {
     }
 
     async fn attempt(&self, credentials: Credentials, mailbox: Option<&str>, client: IpAddr) -> Decision {
-        let mailbox = mailbox.map(str::to_owned);
-        self.gate
-            .authenticate(Attempt {
-                credentials,
-                mailbox,
-                protocol: Protocol::Imap,
-                door: Door::Grpc,
-                client: Some(client),
-            })
-            .await
+        self.gate.authenticate(attempt(credentials, mailbox, client)).await
+    }
+}
+
+/// One attempt over IMAP.
+pub(crate) fn attempt(credentials: Credentials, mailbox: Option<&str>, client: IpAddr) -> Attempt {
+    Attempt {
+        credentials,
+        mailbox: mailbox.map(str::to_owned),
+        protocol: Protocol::Imap,
+        door: Door::Grpc,
+        client: Some(client),
     }
 }
 
 /// One word for an outcome: the mailboxes, or the code of the reason.
 pub(crate) fn said(decision: &Decision) -> String {
-    match &decision.outcome {
+    word(&decision.outcome)
+}
+
+pub(crate) fn word(outcome: &Outcome) -> String {
+    match outcome {
         Outcome::Allow(permit) => permit.mailboxes().iter().map(MailboxAddress::as_str).collect::<Vec<_>>().join(" "),
         Outcome::Deny(reason) => format!("deny {}", reason.code()),
         Outcome::Unavailable(reason) => format!("unavailable {}", reason.code()),

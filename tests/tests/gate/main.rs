@@ -7,6 +7,7 @@ mod guests;
 mod introspection;
 mod operator;
 mod seen;
+mod standing;
 mod submission;
 mod throttle;
 mod tokens;

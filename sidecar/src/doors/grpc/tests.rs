@@ -1,8 +1,14 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::*;
+use crate::audit::Audit;
+use crate::clock::{Clock, UnixSeconds};
 use crate::gate::{Decision, DecisionId};
 use crate::proto::gate_client::GateClient;
+use crate::proto::issue_ticket_response::Outcome as Issued;
+use crate::proto::redeem_ticket_response::Outcome as Redeemed;
 use crate::rails::Permit;
-use crate::reason::DenyReason;
+use crate::tickets::{Standing, StandingJudge, TicketLimits};
 
 /// A client of a door whose judge answers by the mailbox asked for.
 async fn client(folder: &tempfile::TempDir) -> GateClient<tonic::transport::Channel> {
@@ -18,8 +24,36 @@ async fn client(folder: &tempfile::TempDir) -> GateClient<tonic::transport::Chan
         };
         Decision { id: DecisionId::example(), outcome }
     });
-    tokio::spawn(GateDoor::new(judge, Pseudonyms::from_key(&[1; 32])).serve(door, std::future::pending()));
+    let pseudonyms = Pseudonyms::from_key(&[1; 32]);
+    let tickets = Arc::new(tickets(pseudonyms.clone()));
+    tokio::spawn(GateDoor::new(judge, tickets, pseudonyms).serve(door, std::future::pending()));
     GateClient::connect(format!("unix:{}", path.display())).await.unwrap()
+}
+
+/// Tickets for `a@x.test`, whose logins turn into an outage once `outage@x.test` has asked for one.
+fn tickets(pseudonyms: Pseudonyms) -> Tickets {
+    let outage = Arc::new(AtomicBool::new(false));
+    let judge = StandingJudge::new(move |attempt: Attempt| {
+        assert_eq!((attempt.door, attempt.protocol), (Door::Ticket, Protocol::Imap));
+        let asked = attempt.mailbox.unwrap_or_default();
+        let outcome = match asked.as_str() {
+            "a@x.test" => Outcome::Allow(Permit::example_for(&asked)),
+            "" => Outcome::Allow(Permit::example(&["a@x.test", "b@x.test"])),
+            "outage@x.test" => {
+                outage.store(true, Ordering::SeqCst);
+                UnavailableReason::KeysUnavailable.into()
+            }
+            _ => DenyReason::MailboxRefused.into(),
+        };
+        let outage = Arc::clone(&outage);
+        let standing = Standing::new(move |mailbox| match outage.load(Ordering::SeqCst) {
+            true => UnavailableReason::PolicyTrapped.into(),
+            false => Outcome::Allow(Permit::example_for(mailbox.as_str())),
+        });
+        std::future::ready((Decision { id: DecisionId::example(), outcome }, Some(standing)))
+    });
+    let audit = Audit::to(std::io::sink(), pseudonyms).unwrap();
+    Tickets::new(judge, TicketLimits::with_life(60), audit, Clock::manual(UnixSeconds(1_000_000)))
 }
 
 fn request(mailbox: &str) -> proto::AuthenticateRequest {
@@ -86,5 +120,71 @@ async fn health_is_served() {
         let asked = tonic_health::pb::HealthCheckRequest { service: service.to_owned() };
         let status = health.check(asked).await.unwrap().into_inner().status;
         assert_eq!(status, tonic_health::pb::health_check_response::ServingStatus::Serving as i32);
+    }
+}
+
+fn redeem(ticket: &str, mailbox: &str) -> proto::RedeemTicketRequest {
+    let (ticket, mailbox) = (ticket.as_bytes().to_vec(), mailbox.to_owned());
+    proto::RedeemTicketRequest { ticket, mailbox, client_address: "192.0.2.1".to_owned() }
+}
+
+/// The one mailbox, or the reason code.
+fn redeemed(reply: proto::RedeemTicketResponse) -> String {
+    match reply.outcome.unwrap() {
+        Redeemed::Allowed(allowed) => allowed.mailboxes.join(" "),
+        Redeemed::Denied(denied) => denied.reason,
+    }
+}
+
+#[tokio::test]
+async fn a_ticket_is_issued_for_an_allowed_login_and_redeemed_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut client = client(&folder).await;
+    let asked = |mailbox: &str| proto::IssueTicketRequest { login: Some(request(mailbox)) };
+    let reply = client.issue_ticket(asked("a@x.test")).await.unwrap().into_inner();
+    let Some(Issued::Issued(issued)) = reply.outcome else { panic!("no ticket") };
+    assert_eq!((issued.mailbox.as_str(), issued.expires_at), ("a@x.test", 1_000_060));
+    let mut of = async |ticket: &str, mailbox: &str| client.redeem_ticket(redeem(ticket, mailbox)).await;
+    assert_eq!(redeemed(of(&issued.ticket, "b@x.test").await.unwrap().into_inner()), "ticket-mailbox");
+    let reply = of(&issued.ticket, "A@x.test").await.unwrap().into_inner();
+    assert_eq!(reply.decision_id, DecisionId::example().to_string());
+    assert_eq!(redeemed(reply), "a@x.test");
+    assert_eq!(redeemed(of(&issued.ticket, "a@x.test").await.unwrap().into_inner()), "ticket-used");
+    assert_eq!(redeemed(of("planted-token", "a@x.test").await.unwrap().into_inner()), "ticket-unknown");
+    assert_eq!(redeemed(of("planted-token", "*").await.unwrap().into_inner()), "mailbox-malformed");
+
+    let reply = client.issue_ticket(asked("z@x.test")).await.unwrap().into_inner();
+    let Some(Issued::Denied(denied)) = reply.outcome else { panic!("a ticket for a refused login") };
+    assert_eq!(denied.reason, "mailbox-refused");
+}
+
+#[tokio::test]
+async fn a_ticket_is_for_one_named_mailbox() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut client = client(&folder).await;
+    let nothing = client.issue_ticket(proto::IssueTicketRequest { login: None }).await.unwrap_err();
+    assert_eq!(nothing.get_error_details().bad_request().unwrap().field_violations[0].field, "login");
+    let unnamed = client.issue_ticket(proto::IssueTicketRequest { login: Some(request("")) }).await.unwrap_err();
+    assert_eq!(unnamed.get_error_details().bad_request().unwrap().field_violations[0].field, "login.mailbox");
+    // A message names one, or does not: nobody knows before it is judged.
+    let message = proto::SaslMessage { mechanism: "OAUTHBEARER".to_owned(), response: b"bg==".to_vec() };
+    let login = proto::AuthenticateRequest { credentials: Some(Shown::Sasl(message)), ..request("") };
+    let reply = client.issue_ticket(proto::IssueTicketRequest { login: Some(login) }).await.unwrap().into_inner();
+    let Some(Issued::Denied(denied)) = reply.outcome else { panic!("a ticket for whichever comes first") };
+    assert_eq!(denied.reason, "mailbox-malformed");
+}
+
+#[tokio::test]
+async fn an_outage_gives_no_ticket_and_takes_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut client = client(&folder).await;
+    let asked = |mailbox: &str| proto::IssueTicketRequest { login: Some(request(mailbox)) };
+    let reply = client.issue_ticket(asked("a@x.test")).await.unwrap().into_inner();
+    let Some(Issued::Issued(issued)) = reply.outcome else { panic!("no ticket") };
+    let code = |status: Status| status.get_error_details().error_info().unwrap().reason.clone();
+    assert_eq!(code(client.issue_ticket(asked("outage@x.test")).await.unwrap_err()), "keys-unavailable");
+    for _ in 0..2 {
+        let status = client.redeem_ticket(redeem(&issued.ticket, "a@x.test")).await.unwrap_err();
+        assert_eq!((status.code(), code(status).as_str()), (tonic::Code::Unavailable, "policy-trapped"));
     }
 }
