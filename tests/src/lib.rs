@@ -6,6 +6,7 @@
 
 pub mod clients;
 pub mod dovecot;
+pub mod exim;
 pub mod imap;
 pub mod logins;
 pub mod pki;

@@ -33,6 +33,10 @@ pub struct Settings {
     pub introspection: &'static str,
     /// More lines of `[dovecot]`.
     pub doors: &'static str,
+    /// Lines of `[server]` beside the generated ones.
+    pub server: String,
+    /// `gate_socket`. Default: in the sidecar's folder.
+    pub gate_socket: Option<PathBuf>,
     /// Lines after the generated configuration.
     pub more: String,
     /// The mailbox directory.
@@ -41,7 +45,9 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { introspection: "off", doors: "", more: String::new(), directory: octroi_psc::directory_csv() }
+        let (server, more) = (String::new(), String::new());
+        let directory = octroi_psc::directory_csv();
+        Self { introspection: "off", doors: "", server, gate_socket: None, more, directory }
     }
 }
 
@@ -81,9 +87,11 @@ impl Sidecar {
         if settings.introspection != "off" {
             writeln!(issuer, "client_id = \"{}\"\nclient_secret_file = \"client.secret\"", psc.operator().id)?;
         }
+        let gate_socket = settings.gate_socket.clone().unwrap_or_else(|| folder.path().join("gate.sock"));
+        let server = format!("gate_socket = \"{}\"\n{}", gate_socket.display(), settings.server);
         let path = folder.path().to_owned();
         let rest = format!("{}\n\n{issuer}\n{}", settings.doors, settings.more);
-        let configuration = Box::new(move |dovecot: SocketAddr| configuration(&path, dovecot, &rest));
+        let configuration = Box::new(move |dovecot: SocketAddr| configuration(&path, dovecot, &server, &rest));
         let warden = Command::new("/bin/sh")
             .args(["-c", WARDEN, "octroi-warden"])
             .arg(folder.path())
@@ -226,11 +234,10 @@ impl Drop for Sidecar {
     }
 }
 
-fn configuration(folder: &Path, dovecot: SocketAddr, rest: &str) -> String {
+fn configuration(folder: &Path, dovecot: SocketAddr, server: &str, rest: &str) -> String {
     let folder = folder.display();
     format!(
-        "[server]\nstate_dir = \"{folder}/state\"\ngate_socket = \"{folder}/gate.sock\"\n\
-         admin_socket = \"{folder}/admin.sock\"\n\n\
+        "[server]\nstate_dir = \"{folder}/state\"\nadmin_socket = \"{folder}/admin.sock\"\n{server}\n\
          [dovecot]\nlisten = \"{dovecot}\"\nintrospection_secret_file = \"introspection.secret\"\n\
          policy_secret_file = \"policy.secret\"\n{rest}"
     )

@@ -38,7 +38,7 @@ pub(crate) fn bearer(token: &str, mailbox: &str) -> AuthenticateRequest {
     }
 }
 
-fn sasl(token: &str, mailbox: &str) -> AuthenticateRequest {
+pub(crate) fn sasl(token: &str, mailbox: &str) -> AuthenticateRequest {
     use base64::Engine as _;
     let message = format!("user={mailbox}\x01auth=Bearer {token}\x01\x01");
     let response = base64::engine::general_purpose::STANDARD.encode(message).into_bytes();

@@ -40,5 +40,6 @@ mod refused;
 mod secrets;
 mod sending;
 mod stage;
+mod tickets;
 mod trail;
 mod weather;
