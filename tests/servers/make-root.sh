@@ -13,12 +13,12 @@ set -eu
 # Postfix and Exim exclude one another as Debian packages.
 case ${1:-} in
     bookworm)
-        packages='dovecot-imapd postfix msmtp'
-        programs='/usr/lib/dovecot/imap-login /usr/lib/postfix/sbin/smtpd /usr/bin/msmtp'
+        packages='dovecot-imapd dovecot-submissiond postfix msmtp'
+        programs='/usr/lib/dovecot/imap-login /usr/lib/dovecot/submission-login /usr/lib/postfix/sbin/smtpd /usr/bin/msmtp'
         ;;
     trixie)
-        packages='dovecot-imapd'
-        programs='/usr/lib/dovecot/imap-login'
+        packages='dovecot-imapd dovecot-submissiond exim4-daemon-heavy msmtp'
+        programs='/usr/lib/dovecot/imap-login /usr/lib/dovecot/submission-login /usr/sbin/exim4 /usr/bin/msmtp'
         ;;
     *)
         echo "make-root.sh: which suite, bookworm or trixie?" >&2

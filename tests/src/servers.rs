@@ -26,7 +26,7 @@ const PREFIX: &str = "s-";
 pub enum Suite {
     /// Debian 12: Dovecot 2.3, Postfix.
     Bookworm,
-    /// Debian 13: Dovecot 2.4.
+    /// Debian 13: Dovecot 2.4, Exim.
     Trixie,
 }
 
@@ -81,7 +81,8 @@ pub(crate) fn put(path: &Path, text: &str, mode: u32) -> Result<()> {
     Ok(())
 }
 
-fn root(suite: Suite) -> Result<PathBuf> {
+/// A root, made now if it is not there.
+pub(crate) fn root(suite: Suite) -> Result<PathBuf> {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
     let name = match suite {
         Suite::Bookworm => "bookworm",
