@@ -56,8 +56,9 @@ async fn while_introspection_hangs_no_instance_is_held_and_other_logins_go_on() 
             })
         })
         .collect();
-    hold.arrived(1).await;
-    // The pool has 64 places: with one login waiting, all of them are free.
+    // All of them: one on its way may still compute, and hold an instance while it does.
+    hold.arrived(16).await;
+    // The pool has 64 places: with sixteen logins waiting, all of them are free.
     let release = bench.gate.release();
     let all_at_once: Result<Vec<_>, _> = (0..64).map(|_| release.instance()).collect();
     assert!(all_at_once.is_ok(), "an instance is held while an answer is awaited");
