@@ -2,21 +2,24 @@
 CARGO ?= cargo
 COMPONENT = --target wasm32-unknown-unknown --profile component
 
-# Dovecot and chroot(8) want root: programs are built by whoever calls, and run through sudo by anybody but root.
+# Mail servers and chroot(8) want root: programs are built by whoever calls, and run through sudo by anybody but root.
 ifneq ($(shell id -u),0)
-RUN = --config 'target."cfg(unix)".runner="sudo -E"'
+SUDO = sudo -E
+RUN = --config 'target."cfg(unix)".runner="$(SUDO)"'
 endif
+
+# Tests and demo run the programs, which "cargo test" does not build for another package. With the tests, so that every
+# command chooses the same features: a build of the programs alone would compile wasmtime a second time.
+BUILD = $(CARGO) build --locked --bins --tests
 
 .PHONY: demo test bench lint prepare
 
 demo: prepare
-	$(CARGO) build --locked -p octroi -p octroi-psc -p octroi-tests
-	$(CARGO) $(RUN) run --locked --quiet -p octroi-tests --bin octroi-demo
+	$(BUILD)
+	$(SUDO) $(or $(CARGO_TARGET_DIR),target)/debug/octroi-demo
 
-# The tests run the programs, which "cargo test" does not build for another package. With the tests, so that both
-# commands choose the same features: a build of the programs alone would compile wasmtime a second time.
 test: prepare
-	$(CARGO) build --locked --bins --tests
+	$(BUILD)
 	$(CARGO) $(RUN) test --locked
 
 # The benchmarks build the sidecar that they measure by themselves.
