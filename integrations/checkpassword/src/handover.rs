@@ -75,7 +75,7 @@ fn command(form: &Form, mailbox: &str, program: &[OsString]) -> Result<Command, 
     let mut command = Command::new(name);
     command.args(arguments).env("USER", mailbox);
     match form {
-        // A home would become a field of the userdb. A cached answer would let a used ticket in once more.
+        // A home would become a field of the userdb. No answer was seen to come from a cache; this asks for none.
         Form::Dovecot => command.env_remove("HOME").env("EXTRA", "nocache").env("nocache", "y"),
         Form::Qmail(place) => settle(&mut command, place, mailbox)?,
     };
