@@ -9,6 +9,7 @@ mod submission;
 
 use std::fs;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 
@@ -32,6 +33,9 @@ use crate::tickets::{TicketLimits, Tickets};
 /// Most handles at one moment. At a login a millisecond and a life of 30 s, twice what is ever open.
 const HANDLES: usize = 65_536;
 
+/// How long a start waits for first keys.
+const FIRST_KEYS: Duration = Duration::from_secs(3);
+
 /// What every door stands on.
 #[derive(Clone)]
 pub struct Ground {
@@ -54,7 +58,8 @@ pub struct Ground {
 }
 
 impl Ground {
-    /// Builds it: store, directory, policy, keys. Waits for each issuer's first key fetch to end, well or badly.
+    /// Builds it: store, directory, policy, keys. Waits a little for each issuer's first key fetch to end, well or
+    /// badly.
     ///
     /// # Errors
     /// Whatever can't be opened, with its name.
@@ -72,9 +77,13 @@ impl Ground {
             .iter()
             .map(|issuer| issuers::start(issuer, state, &clock))
             .collect::<anyhow::Result<Vec<_>>>()?;
-        for issuer in &issuers {
-            issuer.keys.tried().await;
-        }
+        // Listens soon, whatever the providers do: a login that comes before the first keys waits for them by itself.
+        let tried = async {
+            for issuer in &issuers {
+                issuer.keys.tried().await;
+            }
+        };
+        let _ = tokio::time::timeout(FIRST_KEYS, tried).await;
         let gate = Gate::new(Parts {
             release,
             issuers,

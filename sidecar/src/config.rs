@@ -54,6 +54,8 @@ pub struct Config {
     pub policy: Policy,
     /// `[audit]`: where decisions are recorded.
     pub audit: Audit,
+    /// `[metrics]`: what a monitoring system reads. Absent: closed.
+    pub metrics: Option<Metrics>,
     /// `[check]`: what `octroi check` looks at beside this file.
     pub check: Check,
 }
@@ -274,6 +276,13 @@ pub struct Policy {
 pub struct Audit {
     /// `file`: one JSON line per decision, mode 0600. Default `audit.jsonl` in the state folder.
     pub file: PathBuf,
+}
+
+/// `[metrics]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metrics {
+    /// `listen`: loopback address of `/metrics`, `/healthz` and `/readyz`. Default `127.0.0.1:9181`.
+    pub listen: SocketAddr,
 }
 
 /// `[check]`

@@ -12,6 +12,7 @@ pub mod doors;
 pub mod evidence;
 pub mod gate;
 pub mod http;
+pub mod metrics;
 pub mod policy;
 pub mod proto;
 pub mod pseudonym;

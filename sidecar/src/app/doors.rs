@@ -20,6 +20,7 @@ use crate::doors::http;
 use crate::doors::probe::Probes;
 use crate::doors::unix::UnixDoor;
 use crate::evidence::import::Surroundings;
+use crate::metrics::MetricsDoor;
 
 /// A sidecar whose doors are open.
 pub struct Running {
@@ -53,7 +54,11 @@ impl Running {
             running.open_postfix(postfix)?;
         }
         running.open_gate(config)?;
-        running.open_admin(config, probes, counts)?;
+        let overview = Arc::new(running.overview(config, counts));
+        if let Some(metrics) = &config.metrics {
+            running.open_metrics(metrics, Arc::clone(&overview)).await?;
+        }
+        running.open_admin(config, probes, overview)?;
         Ok(running)
     }
 
@@ -104,7 +109,33 @@ impl Running {
         Ok(())
     }
 
-    fn open_admin(&mut self, config: &Config, probes: Option<Arc<Probes>>, counts: Vec<Counts>) -> anyhow::Result<()> {
+    fn overview(&self, config: &Config, counts: Vec<Counts>) -> Overview {
+        let ground = &self.ground;
+        Overview {
+            gate: Arc::clone(&ground.gate),
+            introspection: config.issuers.iter().map(|i| (i.issuer.clone(), i.introspection)).collect(),
+            directory: ground.directory.clone(),
+            trust_space: ground.trust_space.clone(),
+            counts,
+            clock: ground.clock.clone(),
+        }
+    }
+
+    async fn open_metrics(&mut self, metrics: &config::Metrics, overview: Arc<Overview>) -> anyhow::Result<()> {
+        let listener = http::listen(metrics.listen).await?;
+        let address = listener.local_addr()?;
+        tracing::info!(door = "metrics", metrics = %address, "listening");
+        let (door, end) = (Arc::new(MetricsDoor::new(overview)), self.end());
+        self.doors.spawn(async move { http::serve(listener, door, http::Limits::default(), end).await });
+        Ok(())
+    }
+
+    fn open_admin(
+        &mut self,
+        config: &Config,
+        probes: Option<Arc<Probes>>,
+        overview: Arc<Overview>,
+    ) -> anyhow::Result<()> {
         let door = bind(&config.server.admin_socket, &config.server.admin_uids)?;
         let ground = &self.ground;
         let surroundings = Surroundings {
@@ -122,14 +153,7 @@ impl Running {
             store: Arc::clone(&ground.store),
             probes,
             throttle: ground.gate.throttle().clone(),
-            overview: Overview {
-                gate: Arc::clone(&ground.gate),
-                introspection: config.issuers.iter().map(|i| (i.issuer.clone(), i.introspection)).collect(),
-                directory: ground.directory.clone(),
-                trust_space: ground.trust_space.clone(),
-                counts,
-                clock: ground.clock.clone(),
-            },
+            overview,
         };
         let end = self.end();
         self.doors.spawn(async move { ended("admin", admin.serve(door, end).await) });

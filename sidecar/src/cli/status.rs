@@ -1,4 +1,4 @@
-//! `octroi status`: what the running sidecar is made of, and what it counted.
+//! `octroi status`: what the running sidecar is made of, in what state its providers are, and what it counted.
 
 use std::io::Write;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use super::mailbox::moment;
 use super::{admin, table};
 use crate::proto::status_client::StatusClient;
-use crate::proto::{GetStatusRequest, GetStatusResponse, IssuerStatus};
+use crate::proto::{GetStatusRequest, GetStatusResponse, IntrospectionStatus, IssuerStatus};
 
 pub(super) fn run(socket: &Path, output: &mut impl Write) -> anyhow::Result<()> {
     let status = admin::ask(socket, |channel| async {
@@ -18,24 +18,26 @@ pub(super) fn run(socket: &Path, output: &mut impl Write) -> anyhow::Result<()> 
 
 fn print(status: &GetStatusResponse, output: &mut impl Write) -> anyhow::Result<()> {
     let digest: String = status.policy_digest.chars().take(16).collect();
-    let policy = format!("{} {} (sha256 {digest}...)", status.policy_name, status.policy_version);
     let trust_space = status.trust_space.as_ref().map_or_else(
         || "no list imported".to_owned(),
         |list| format!("{} domains, list of {}, imported {}", list.domains, list.generated, moment(list.imported_at)),
     );
-    let facts = [
-        ["version", status.version.as_str()],
-        ["policy", policy.as_str()],
-        ["mailboxes", &status.mailboxes.to_string()],
-        ["trust space", &trust_space],
+    let mut facts = vec![
+        ["version", &status.version].map(str::to_owned),
+        ["ready".to_owned(), if status.ready { "yes".to_owned() } else { format!("NO: {}", status.not_ready) }],
+        ["policy".to_owned(), format!("{} {} (sha256 {digest}...)", status.policy_name, status.policy_version)],
+        ["mailboxes".to_owned(), status.mailboxes.to_string()],
+        ["trust space".to_owned(), trust_space],
     ];
+    if let Some(memory) = &status.signatures {
+        let found = share(memory.hits, memory.hits + memory.misses);
+        facts.push(["signatures".to_owned(), format!("{} remembered, {found} of the lookups found", memory.held)]);
+    }
     table::print(output, ["sidecar", ""], facts)?;
-    writeln!(output)?;
-    table::print(
-        output,
-        ["issuer", "keys", "read at", "introspection", "last error"],
-        status.issuers.iter().map(issuer),
-    )?;
+    for status in &status.issuers {
+        writeln!(output)?;
+        table::print(output, ["issuer", ""], issuer(status))?;
+    }
     writeln!(output)?;
     let mut counters: Vec<[String; 2]> =
         status.counters.iter().map(|(name, count)| [name.clone(), count.to_string()]).collect();
@@ -44,17 +46,95 @@ fn print(status: &GetStatusResponse, output: &mut impl Write) -> anyhow::Result<
     Ok(())
 }
 
-fn issuer(issuer: &IssuerStatus) -> [String; 5] {
-    let keys = match issuer.key_ids.len() {
-        0 => "none: its tokens can't be judged".to_owned(),
-        _ => issuer.key_ids.join(", "),
-    };
-    let read = match issuer.keys_read_at {
-        0 => "never".to_owned(),
-        at => moment(at),
+fn issuer(issuer: &IssuerStatus) -> Vec<[String; 2]> {
+    let row = |name: &str, value: String| [name.to_owned(), value];
+    let mut rows = vec![row("name", issuer.issuer.clone()), row("keys", keys(issuer))];
+    if !issuer.key_ids.is_empty() {
+        rows.push(row("key ids", issuer.key_ids.join("\n")));
+    }
+    if !issuer.skipped.is_empty() {
+        rows.push(row("not used", issuer.skipped.join("\n")));
+    }
+    let failing = match issuer.keys_failing_seconds {
+        0 => String::new(),
+        seconds => format!("\nfailing for {}", span(seconds)),
     };
     let error = if issuer.keys_error.is_empty() { "none" } else { &issuer.keys_error };
-    [issuer.issuer.clone(), keys, read, issuer.introspection.clone(), error.to_owned()]
+    rows.push(row("last error", format!("{error}{failing}")));
+    rows.push(row("fetches", format!("{}, {} of them failed", issuer.key_fetches, issuer.key_fetch_failures)));
+    if !issuer.copy_error.is_empty() {
+        rows.push(row("copy on disk", issuer.copy_error.clone()));
+    }
+    rows.push(row("introspection", issuer.introspection.clone()));
+    if let Some(status) = &issuer.introspection_status {
+        rows.extend(introspection(status));
+    }
+    rows
+}
+
+fn keys(issuer: &IssuerStatus) -> String {
+    let read = match issuer.keys_read_at {
+        0 => return "none: its tokens can't be judged".to_owned(),
+        at => format!("confirmed {}, {} ago", moment(at), span(issuer.keys_age_seconds)),
+    };
+    let origin = if issuer.keys_origin == "disk" { ", from the copy on disk" } else { "" };
+    let next = span(issuer.keys_next_refresh_seconds);
+    let state = match issuer.keys_state.as_str() {
+        "unavailable" => "TOO OLD: its tokens can't be judged",
+        "stale" => "STALE",
+        state => state,
+    };
+    format!("{state}\n{read}{origin}\nnext read in {next}")
+}
+
+fn introspection(status: &IntrospectionStatus) -> Vec<[String; 2]> {
+    let breaker = match status.breaker_open_seconds {
+        0 => status.breaker.clone(),
+        seconds => format!("{} for {} more", status.breaker, span(seconds)),
+    };
+    let degraded = match status.degraded_seconds {
+        0 => "no".to_owned(),
+        seconds if status.may_degrade => format!("SINCE {}", span(seconds)),
+        seconds => format!("SINCE {}: longer than it may", span(seconds)),
+    };
+    let error = if status.last_error.is_empty() { "none" } else { &status.last_error };
+    let held = format!("{} good and {} bad ones held", status.held_active, status.held_inactive);
+    let found = share(status.remembered, status.remembered + status.not_remembered);
+    let mut rows = [
+        ["breaker", breaker.as_str()],
+        ["degraded", degraded.as_str()],
+        ["last error", error],
+        ["questions", &format!("{}, {} of them failed, {} out now", status.asked, status.failed, status.in_flight)],
+        ["not sent", &format!("{} while the breaker was open, {} for too many out", status.spared, status.crowded)],
+        ["answers", &format!("{found} found in memory, {held}")],
+    ]
+    .map(|row| row.map(str::to_owned))
+    .to_vec();
+    if status.not_entitled_seconds > 0 {
+        let alarm = format!(
+            "NOT ENTITLED? For {} every live token was called inactive\n{}",
+            span(status.not_entitled_seconds),
+            status.inactive.join("\n")
+        );
+        rows.push(["alarm".to_owned(), alarm]);
+    }
+    rows
+}
+
+/// Seconds as people say them.
+fn span(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+fn share(part: u64, whole: u64) -> String {
+    match (part * 100).checked_div(whole) {
+        Some(percent) => format!("{percent} %"),
+        None => "none".to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -62,37 +142,77 @@ mod tests {
     use super::*;
     use crate::proto::TrustSpaceStatus;
 
+    fn printed(status: &GetStatusResponse) -> String {
+        let mut output = Vec::new();
+        print(status, &mut output).unwrap();
+        String::from_utf8(output).unwrap()
+    }
+
     #[test]
     fn the_list_of_the_trust_space_is_shown_with_its_dates() {
-        let shown = |status: &GetStatusResponse| {
-            let mut output = Vec::new();
-            print(status, &mut output).unwrap();
-            String::from_utf8(output).unwrap()
-        };
-        assert!(shown(&GetStatusResponse::default()).contains("no list imported"));
+        assert!(printed(&GetStatusResponse::default()).contains("no list imported"));
         let list = TrustSpaceStatus { generated: "2026-11-20".to_owned(), imported_at: 0, domains: 8655 };
-        let text = shown(&GetStatusResponse { trust_space: Some(list), ..GetStatusResponse::default() });
+        let text = printed(&GetStatusResponse { trust_space: Some(list), ..GetStatusResponse::default() });
         assert!(text.contains("8655 domains, list of 2026-11-20, imported 1970-01-01T00:00:00Z"), "{text}");
     }
 
     #[test]
     fn an_issuer_without_keys_is_told_so() {
-        let status = GetStatusResponse {
+        let text = printed(&GetStatusResponse {
             version: "0.1.0".to_owned(),
+            not_ready: "no issuer has usable keys".to_owned(),
             issuers: vec![IssuerStatus {
                 issuer: "https://psc.example.test".to_owned(),
                 keys_error: "no answer".to_owned(),
+                keys_failing_seconds: 200,
                 introspection: "off".to_owned(),
                 ..IssuerStatus::default()
             }],
             counters: [("decisions_allowed".to_owned(), 7)].into(),
             ..GetStatusResponse::default()
-        };
-        let mut output = Vec::new();
-        print(&status, &mut output).unwrap();
-        let text = String::from_utf8(output).unwrap();
-        for part in ["none: its tokens can't be judged", "never", "no answer", "decisions_allowed", "7"] {
+        });
+        let parts = ["NO: no issuer has usable keys", "none: its tokens can't be judged", "decisions_allowed", "7"];
+        for part in parts.into_iter().chain(["no answer", "failing for 3 min"]) {
             assert!(text.contains(part), "{part} in {text}");
         }
+    }
+
+    #[test]
+    fn a_bad_day_is_told_whole_and_in_lines_of_a_terminals_length() {
+        let text = printed(&GetStatusResponse {
+            ready: true,
+            policy_name: "octroi".to_owned(),
+            policy_digest: "0".repeat(64),
+            issuers: vec![IssuerStatus {
+                issuer: "https://auth.esw.esante.gouv.fr/auth/realms/esante-wallet".to_owned(),
+                key_ids: vec!["k".repeat(43); 3],
+                keys_read_at: 1_800_000_000,
+                keys_state: "stale".to_owned(),
+                keys_origin: "disk".to_owned(),
+                keys_age_seconds: 7300,
+                keys_error: "the keys can't be had: the server's certificate is not trusted for this name".to_owned(),
+                keys_failing_seconds: 7300,
+                skipped: vec!["small: an RSA key of fewer than 2048 bits".to_owned()],
+                introspection: "preferred".to_owned(),
+                introspection_status: Some(IntrospectionStatus {
+                    breaker: "open".to_owned(),
+                    breaker_open_seconds: 12,
+                    degraded_seconds: 300,
+                    may_degrade: true,
+                    remembered: 3,
+                    not_remembered: 1,
+                    not_entitled_seconds: 60,
+                    inactive: vec!["logiciel: 5".to_owned()],
+                    ..IntrospectionStatus::default()
+                }),
+                ..IssuerStatus::default()
+            }],
+            ..GetStatusResponse::default()
+        });
+        let parts = ["STALE", "2 h 1 min ago", "from the copy on disk", "open for 12 s more", "SINCE 5 min", "75 %"];
+        for part in parts.into_iter().chain(["NOT ENTITLED?", "logiciel: 5", "fewer than 2048 bits"]) {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        assert!(text.lines().all(|line| line.chars().count() <= 110), "{text}");
     }
 }

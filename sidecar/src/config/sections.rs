@@ -3,6 +3,7 @@
 //! Each reader goes on after a problem with a stand-in value; the configuration is only built when nothing was
 //! reported.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
@@ -10,7 +11,9 @@ use toml::de::DeTable;
 use super::files::Base;
 use super::problem::Problem;
 use super::reader::{At, Report, Section};
-use super::{Audit, Check, Config, Dovecot, DovecotServer, DovecotVersion, Issuer, Policy, Rails, Server, Tls};
+use super::{
+    Audit, Check, Config, Dovecot, DovecotServer, DovecotVersion, Issuer, Metrics, Policy, Rails, Server, Tls,
+};
 use super::{domain, evidence, issuer, policy, postfix, throttle};
 use crate::evidence::directory::MailboxAddress;
 
@@ -63,8 +66,9 @@ pub(super) fn read(report: &Report<'_>, document: &DeTable<'_>, path: &Path) -> 
     let throttle = throttle::throttle(root.section("throttle"));
     let policy = policy_section(root.section("policy"), &base);
     let check = check(root.section("check"), &base);
+    let metrics = root.optional_section("metrics").map(metrics);
     root.finish();
-    Some(Config { server, dovecot, postfix, issuers: issuers?, rails, throttle, policy, audit, check })
+    Some(Config { server, dovecot, postfix, issuers: issuers?, rails, throttle, policy, audit, metrics, check })
 }
 
 fn server(mut section: Section<'_, '_>, base: &Base<'_>) -> Server {
@@ -134,6 +138,13 @@ fn audit(mut section: Section<'_, '_>, base: &Base<'_>, state_dir: &Path) -> Aud
     Audit { file }
 }
 
+fn metrics(mut section: Section<'_, '_>) -> Metrics {
+    let remedy = "keep it on this machine, for instance \"127.0.0.1:9181\"";
+    let listen = section.parsed("listen", remedy, domain::loopback);
+    section.finish();
+    Metrics { listen: listen.map_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9181)), |at| at.value) }
+}
+
 fn dovecot(mut section: Section<'_, '_>, base: &Base<'_>) -> Option<Dovecot> {
     let remedy = "keep it on this machine, for instance \"127.0.0.1:9180\"";
     let listen = section.parsed("listen", remedy, domain::loopback);
@@ -160,7 +171,7 @@ fn dovecot(mut section: Section<'_, '_>, base: &Base<'_>) -> Option<Dovecot> {
     }
     section.finish();
     Some(Dovecot {
-        listen: listen.map_or_else(|| std::net::SocketAddr::from(([127, 0, 0, 1], 9180)), |at| at.value),
+        listen: listen.map_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9180)), |at| at.value),
         introspection_secret: introspection?.value,
         policy_secret: policy?.value,
         handle_seconds,

@@ -285,6 +285,7 @@ fn what_single_keys_cannot_show_is_refused() {
         ("[introspection]\nremember_active_seconds = 301", "introspection.remember_active_seconds"),
         ("[rails]\nsession_max_seconds = 14401", "rails.session_max_seconds"),
         ("[dovecot]\nlisten = \"0.0.0.0:9180\"", "dovecot.listen"),
+        ("[metrics]\nlisten = \"0.0.0.0:9181\"", "metrics.listen"),
         ("[dovecot]\nother_mechanisms = [\"XOAUTH2\"]", "dovecot.other_mechanisms[1]"),
         ("[dovecot]", "dovecot.introspection_secret_file"),
     ] {

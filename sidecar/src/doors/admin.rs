@@ -53,7 +53,7 @@ pub struct AdminDoor {
     /// Limits of the work that one client address can cause for nothing.
     pub throttle: Throttle,
     /// The state of the sidecar.
-    pub overview: Overview,
+    pub overview: Arc<Overview>,
 }
 
 impl AdminDoor {
@@ -69,7 +69,7 @@ impl AdminDoor {
             .add_service(TrustSpaceServer::new(self.trust_space).max_decoding_message_size(MAX_REQUEST))
             .add_service(ProbeServer::new(ProbeService(self.probes)))
             .add_service(ThrottleServer::new(ThrottleService(self.throttle)))
-            .add_service(StatusServer::new(self.overview));
+            .add_service(StatusServer::from_arc(self.overview));
         router.serve_with_incoming_shutdown(door.incoming(), end).await
     }
 }

@@ -161,11 +161,12 @@ impl Introspection {
     /// decision is to be marked as degraded.
     #[must_use]
     pub fn may_degrade(&self) -> bool {
-        if self.settings.max_degraded.is_zero() {
-            return false;
-        }
-        let most = self.settings.max_degraded.saturating_add(LONGEST_PAUSE).saturating_add(self.settings.deadline);
-        self.health().degraded_for().is_none_or(|degraded| degraded <= most)
+        let degraded_for = self.health().degraded_for();
+        !self.settings.max_degraded.is_zero() && degraded_for.is_none_or(|degraded| degraded <= self.most_degraded())
+    }
+
+    fn most_degraded(&self) -> Duration {
+        self.settings.max_degraded.saturating_add(LONGEST_PAUSE).saturating_add(self.settings.deadline)
     }
 
     /// A picture for the operator.
@@ -206,7 +207,7 @@ impl Introspection {
 
     fn learn(&self, asked: &Result<Introspected, AskError>, question: Question<'_>) {
         let issuer = &self.settings.issuer;
-        self.health().learn(issuer, asked.as_ref().err().copied());
+        self.health().learn(issuer, asked.as_ref().err().copied(), self.most_degraded());
         let live = question.expires_at > self.clock.now();
         match asked {
             Ok(Introspected::Active(_)) => self.parties().active(issuer, question.authorized_party),

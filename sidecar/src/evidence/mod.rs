@@ -7,3 +7,6 @@ pub mod keys;
 pub mod signatures;
 pub mod token;
 pub mod trust_space;
+
+#[cfg(test)]
+mod tests;

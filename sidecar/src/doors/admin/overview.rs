@@ -2,12 +2,15 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tonic::{Request, Response, Status};
 
 use crate::clock::Clock;
 use crate::config::IntrospectionMode;
 use crate::evidence::directory::Directory;
+use crate::evidence::introspection::{BreakerState, IntrospectionStatus};
+use crate::evidence::keys::{KeysState, Origin, Skipped};
 use crate::evidence::trust_space::TrustSpace;
 use crate::gate::Gate;
 use crate::proto;
@@ -39,14 +42,26 @@ impl fmt::Debug for Overview {
 }
 
 impl Overview {
-    fn draw(&self) -> proto::GetStatusResponse {
+    /// The picture at this moment.
+    #[must_use]
+    pub fn draw(&self) -> proto::GetStatusResponse {
         let release = self.gate.release();
+        let issuers: Vec<_> = self.gate.issuers().iter().map(|issuer| self.issuer(issuer)).collect();
+        let not_ready = not_ready(&issuers);
+        let signatures = self.gate.signatures();
         proto::GetStatusResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             policy_name: release.card().name.clone(),
             policy_version: release.card().version.clone(),
             policy_digest: release.digest().to_owned(),
-            issuers: self.gate.issuers().iter().map(|issuer| self.issuer(issuer)).collect(),
+            ready: not_ready.is_empty(),
+            not_ready,
+            signatures: Some(proto::SignatureMemory {
+                held: signatures.held,
+                hits: signatures.hits,
+                misses: signatures.misses,
+            }),
+            issuers,
             mailboxes: self.directory.snapshot().mailboxes().len() as u64,
             trust_space: self.trust_space.list().map(|list| proto::TrustSpaceStatus {
                 generated: list.generated.clone(),
@@ -67,8 +82,69 @@ impl Overview {
             keys_read_at: status.age.map_or(0, |age| now.saturating_sub(age.as_secs())),
             keys_error: status.last_error.map(|error| error.to_string()).unwrap_or_default(),
             introspection: mode.map_or(IntrospectionMode::Off, |(_, mode)| *mode).code().to_owned(),
+            keys_state: status.state.code().to_owned(),
+            keys_origin: status.origin.map_or("", Origin::code).to_owned(),
+            keys_age_seconds: seconds(status.age),
+            keys_next_refresh_seconds: seconds(status.next_refresh),
+            keys_failing_seconds: at_least_one(status.failing_for),
+            key_fetches: status.fetches,
+            key_fetch_failures: status.failures,
+            skipped: status.skipped.iter().map(skipped).collect(),
+            copy_error: status.copy_error.map(|error| error.to_string()).unwrap_or_default(),
+            introspection_status: issuer.introspection.as_ref().map(|asked| introspection(&asked.status())),
         }
     }
+}
+
+/// Why nobody's token can be judged; empty where somebody's can. One issuer that is away must not take the others'
+/// logins out of service with it.
+fn not_ready(issuers: &[proto::IssuerStatus]) -> String {
+    if issuers.iter().any(|issuer| issuer.keys_state != KeysState::Unavailable.code()) {
+        return String::new();
+    }
+    let each = issuers.iter().map(|issuer| match issuer.keys_error.as_str() {
+        "" => format!("{}: none yet", issuer.issuer),
+        error => format!("{}: {error}", issuer.issuer),
+    });
+    format!("no issuer has usable keys ({})", each.collect::<Vec<_>>().join("; "))
+}
+
+fn introspection(status: &IntrospectionStatus) -> proto::IntrospectionStatus {
+    proto::IntrospectionStatus {
+        breaker: status.breaker.code().to_owned(),
+        breaker_open_seconds: match status.breaker {
+            BreakerState::Open(pause) => at_least_one(Some(pause)),
+            BreakerState::Closed | BreakerState::HalfOpen => 0,
+        },
+        degraded_seconds: at_least_one(status.degraded_for),
+        may_degrade: status.may_degrade,
+        last_error: status.last_error.map(|error| error.to_string()).unwrap_or_default(),
+        asked: status.asked,
+        failed: status.failed,
+        spared: status.spared,
+        crowded: status.crowded,
+        in_flight: status.in_flight as u64,
+        remembered: status.remembered,
+        not_remembered: status.not_remembered,
+        held_active: status.held_active,
+        held_inactive: status.held_inactive,
+        not_entitled_seconds: at_least_one(status.entitlement.alarm_for),
+        inactive: status.entitlement.inactive.iter().map(|(client, run)| format!("{client}: {run}")).collect(),
+    }
+}
+
+fn skipped(skipped: &Skipped) -> String {
+    let name = skipped.kid.clone().unwrap_or_else(|| format!("key {} of the set", skipped.index + 1));
+    format!("{name}: {}", skipped.reason)
+}
+
+fn seconds(span: Option<Duration>) -> u64 {
+    span.map_or(0, |span| span.as_secs())
+}
+
+/// Whole seconds, where 0 says that there is none.
+fn at_least_one(span: Option<Duration>) -> u64 {
+    span.map_or(0, |span| span.as_secs().max(1))
 }
 
 #[tonic::async_trait]

@@ -47,6 +47,7 @@ pub struct IntrospectionStatus {
 #[derive(Default)]
 pub(super) struct Health {
     failing_since: Option<Instant>,
+    exhausted: bool,
     last_error: Option<AskError>,
     asked: u64,
     failed: u64,
@@ -55,8 +56,8 @@ pub(super) struct Health {
 }
 
 impl Health {
-    /// One line at each change of state.
-    pub(super) fn learn(&mut self, issuer: &str, error: Option<AskError>) {
+    /// One line at each change of state. `most`: how long mode `preferred` may do without answers.
+    pub(super) fn learn(&mut self, issuer: &str, error: Option<AskError>, most: Duration) {
         if error == Some(AskError::Token) {
             return;
         }
@@ -68,9 +69,21 @@ impl Health {
                 self.failing_since = Some(Instant::now());
                 tracing::warn!(issuer, code = error.code(), "introspection gives no answer: {error}");
             }
-            (Some(_), Some(_)) => self.failed += 1,
+            (Some(error), Some(since)) => {
+                self.failed += 1;
+                if !self.exhausted && since.elapsed() > most {
+                    self.exhausted = true;
+                    let code = error.code();
+                    tracing::error!(
+                        issuer,
+                        code,
+                        "introspection has given no answer for longer than it may be missing"
+                    );
+                }
+            }
             (None, Some(since)) => {
                 self.failing_since = None;
+                self.exhausted = false;
                 tracing::info!(issuer, after_seconds = since.elapsed().as_secs(), "introspection answers again");
             }
             (None, None) => {}

@@ -31,8 +31,8 @@ pub(super) async fn run(inner: Arc<Inner>) {
     let mut held = Held::default();
     let mut retries = retries(&inner.settings);
     let mut demanded = true;
+    let mut told = (status::state(&inner), number(&inner));
     loop {
-        let before = (status::state(&inner), number(&inner));
         let fetched = timeout(FETCH_MAX, fetch(&inner, &mut held, demanded)).await;
         let fetched = fetched.unwrap_or(Err(FetchError::Http(HttpError::Deadline).into()));
         let pause = match &fetched {
@@ -45,7 +45,7 @@ pub(super) async fn run(inner: Arc<Inner>) {
         let next = Instant::now() + pause;
         inner.report().ended(fetched.as_ref().err().copied(), next);
         inner.fetches.end(fetched.is_ok());
-        announce(&inner, before);
+        told = announce(&inner, told);
         if fetched.is_ok() {
             keep(&inner, held.document.clone()).await;
         }
@@ -133,8 +133,8 @@ fn number(inner: &Inner) -> Option<u64> {
     inner.current.load().as_ref().map(|current| current.set.generation().number())
 }
 
-/// One line when the state or the set changes; none otherwise.
-fn announce(inner: &Inner, before: (KeysState, Option<u64>)) {
+/// One line when the state or the set has changed since the last one; none otherwise.
+fn announce(inner: &Inner, before: (KeysState, Option<u64>)) -> (KeysState, Option<u64>) {
     let now = (status::state(inner), number(inner));
     let issuer = &inner.settings.issuer;
     if now.1 != before.1 {
@@ -145,7 +145,7 @@ fn announce(inner: &Inner, before: (KeysState, Option<u64>)) {
         tracing::info!(issuer, generation = now.1, ?kids, skipped, "signing keys changed");
     }
     if now.0 == before.0 {
-        return;
+        return now;
     }
     let code = inner.report().last_error().map(KeyError::code);
     match now.0 {
@@ -155,6 +155,7 @@ fn announce(inner: &Inner, before: (KeysState, Option<u64>)) {
         }
         KeysState::Unavailable => tracing::error!(issuer, code, "no usable signing keys: logins are told to try again"),
     }
+    now
 }
 
 /// How long an answer stays fresh: what the server says, within the bounds, or else the configured time.

@@ -38,6 +38,17 @@ pub enum Origin {
     Disk,
 }
 
+impl Origin {
+    /// Stable code for status.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Issuer => "issuer",
+            Self::Disk => "disk",
+        }
+    }
+}
+
 /// In what state the keys of an issuer are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeysState {
