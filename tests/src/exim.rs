@@ -10,15 +10,15 @@ pub mod smtp;
 
 use std::fs;
 use std::io::Read as _;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use tokio::time::Instant;
 
 use crate::pki::Pki;
-use crate::servers::{Suite, Supervisor, root};
+use crate::servers::{Suite, Supervisor, free_ports, root};
 
 /// How long a server may take to greet.
 const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -111,7 +111,8 @@ impl Exim {
     /// Fails where the package is missing or the configuration is refused; the error then carries what the server said.
     pub fn start(place: &Place, setup: &Setup) -> Result<Self> {
         let pki = Pki::new()?;
-        let ports = free_ports()?;
+        let [submission, submissions, mx] = free_ports()?;
+        let ports = Ports { submission, submissions, mx };
         files::write(&place.folder, &place.seen_as, place.user, setup, ports, &pki)?;
         let root = root(Suite::Trixie)?.display().to_string();
         let config = format!("{}/etc/exim.conf", place.seen_as);
@@ -208,12 +209,4 @@ fn greets(port: u16) -> bool {
     stream.set_read_timeout(Some(Duration::from_secs(5))).is_ok()
         && stream.read_exact(&mut greeting).is_ok()
         && &greeting == b"220 "
-}
-
-/// Held together until all are known, so that no two are the same.
-fn free_ports() -> Result<Ports> {
-    let any = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("a free port");
-    let (submission, submissions, mx) = (any()?, any()?, any()?);
-    let port = |listener: &TcpListener| listener.local_addr().map(|address| address.port());
-    Ok(Ports { submission: port(&submission)?, submissions: port(&submissions)?, mx: port(&mx)? })
 }

@@ -6,7 +6,7 @@
 mod supervisor;
 
 use std::fs::{self, Permissions};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -113,9 +113,10 @@ pub(crate) fn account(root: &Path, name: &str) -> Result<(u32, u32)> {
     Ok((number()?, number()?))
 }
 
-/// Ports of 127.0.0.1 that were free a moment ago: another process may be quicker.
+/// Ports of 127.0.0.1 that were free a moment ago: another process may be quicker. Held together until all are known, so
+/// that no two are the same.
 pub(crate) fn free_ports<const N: usize>() -> Result<[u16; N]> {
-    let listeners = [(); N].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
+    let listeners = [(); N].map(|()| octroi_psc::listen_on_a_free_port(Ipv4Addr::LOCALHOST.into()));
     let mut ports = [0; N];
     for (port, listener) in ports.iter_mut().zip(&listeners) {
         let listener = listener.as_ref().map_err(|error| anyhow::anyhow!("no free port: {error}"))?;

@@ -17,6 +17,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::dovecot::Door;
+use crate::servers::free_ports;
 
 /// How long a start may take: the policy is compiled at each.
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -100,7 +101,8 @@ impl Sidecar {
             .stderr(Stdio::null())
             .spawn()
             .context("/bin/sh")?;
-        let dovecot = ([127, 0, 0, 1], 0).into();
+        let [port] = free_ports()?;
+        let dovecot = ([127, 0, 0, 1], port).into();
         let mut sidecar = Self { folder, warden, process: None, dovecot, configuration };
         sidecar.resume()?;
         sidecar.import(&settings.directory)?;

@@ -27,6 +27,7 @@ use crate::encode::sha256;
 use crate::endpoints::{Answer, Call, Endpoint, answer};
 use crate::fault::Fault;
 use crate::form::Form;
+use crate::port::listen_on_a_free_port;
 use crate::realm::Realm;
 
 /// Bytes of a request body that are read at most.
@@ -86,7 +87,13 @@ impl Drop for Serving {
 }
 
 pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("{address} can't be listened on"))
+    let unheard = || format!("{address} can't be listened on");
+    if address.port() != 0 {
+        return TcpListener::bind(address).await.with_context(unheard);
+    }
+    let listener = listen_on_a_free_port(address.ip()).with_context(unheard)?;
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener).with_context(unheard)
 }
 
 async fn accept(
