@@ -93,6 +93,8 @@ security=$(mirror debian-security)
 new=$(mktemp -d "$root.new.XXXXXX")
 trap 'umount "$new/proc" 2>/dev/null || true; rm -rf --one-file-system "$new"' EXIT
 trap 'exit 1' HUP INT TERM
+# mktemp's mode keeps everybody but root out: Exim looks up its users as one of them while it is installed.
+chmod 755 "$new"
 
 debootstrap --variant=minbase "$suite" "$new" "$debian"
 
@@ -105,6 +107,5 @@ deb $debian $suite-updates main
 deb $security $suite-security main
 SOURCES
 install_packages "$new"
-chmod 755 "$new"
 mv -T "$new" "$root"
 trap - EXIT
