@@ -7,8 +7,6 @@ mod files;
 mod meeting;
 
 use std::fs;
-use std::io::Read as _;
-use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,7 +17,7 @@ use crate::pki::Pki;
 pub use files::edit;
 pub use meeting::Meeting;
 
-use crate::servers::{MailFolder, Place, Suite, Supervisor, free_ports};
+use crate::servers::{MailFolder, Place, Suite, Supervisor, free_ports, greets};
 
 /// The password of every mailbox for PLAIN and LOGIN: the site's other means of logging in.
 pub const PASSWORD: &str = "the-site-s-own-password";
@@ -159,7 +157,8 @@ impl Dovecot {
     fn wait_until_ready(&self) -> Result<()> {
         let deadline = Instant::now() + READY_WITHIN;
         loop {
-            if self.greets() {
+            // A greeting comes once the login process has reached the authentication process: the server is ready then.
+            if greets(self.ports.imap, b"* OK") {
                 return Ok(());
             }
             let ended = self._supervisor.ended();
@@ -170,15 +169,6 @@ impl Dovecot {
             #[expect(clippy::disallowed_methods, reason = "a foreign process tells nobody when it is ready")]
             std::thread::sleep(Duration::from_millis(20));
         }
-    }
-
-    /// A greeting comes once the login process has reached the authentication process: the server is ready then.
-    fn greets(&self) -> bool {
-        let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, self.ports.imap)) else { return false };
-        let mut greeting = [0; 4];
-        stream.set_read_timeout(Some(Duration::from_secs(5))).is_ok()
-            && stream.read_exact(&mut greeting).is_ok()
-            && &greeting == b"* OK"
     }
 
     /// Which Dovecot this is.

@@ -6,11 +6,8 @@
 
 pub mod clients;
 mod files;
-pub mod smtp;
 
 use std::fs;
-use std::io::Read as _;
-use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,7 +15,7 @@ use anyhow::{Result, bail, ensure};
 use tokio::time::Instant;
 
 use crate::pki::Pki;
-use crate::servers::{Suite, Supervisor, free_ports, root};
+use crate::servers::{self, Suite, Supervisor, account, free_ports, greets};
 
 /// How long a server may take to greet.
 const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -31,27 +28,22 @@ pub const PASSWORD: &str = "the-site-s-own-password";
 /// The folder of a server that is not started yet.
 #[derive(Debug)]
 pub struct Place {
-    folder: PathBuf,
-    seen_as: String,
+    place: servers::Place,
     user: (u32, u32),
 }
 
 impl Place {
     /// A new one, in the Debian 13 root.
     pub fn new() -> Result<Self> {
-        let root = root(Suite::Trixie)?;
-        let parent = root.join("octroi");
-        fs::create_dir_all(&parent)?;
-        let folder = tempfile::Builder::new().prefix("exim-").tempdir_in(parent)?.keep();
-        let seen_as = format!("/{}", folder.strip_prefix(&root)?.display());
-        let user = files::exim_user(&root)?;
-        files::prepare(&folder, user)?;
-        Ok(Self { folder, seen_as, user })
+        let place = servers::Place::new(Suite::Trixie)?;
+        let user = account(&place.root, "Debian-exim")?;
+        files::prepare(&place.folder, user)?;
+        Ok(Self { place, user })
     }
 
     /// The `[postfix]` section of the sidecar that this server asks.
     pub fn sidecar_section(&self) -> String {
-        let ((uid, gid), folder) = (self.user, self.folder.display());
+        let ((uid, gid), folder) = (self.user, self.place.folder.display());
         format!(
             "[postfix]\nsasl_socket = \"{folder}/run/sasl\"\ndelegation_socket = \"{folder}/run/policy\"\n\
              user = \"{uid}:{gid}\"\n"
@@ -60,7 +52,7 @@ impl Place {
 
     /// A socket in the place of the sidecar's for policy delegation; see [`Setup::policy_socket`].
     pub fn other_policy_socket(&self) -> PathBuf {
-        self.folder.join("run/other")
+        self.place.folder.join("run/other")
     }
 
     /// Lets the server connect to a socket that the test made.
@@ -109,14 +101,13 @@ impl Exim {
     /// Starts one and waits for its greeting. Blocks.
     ///
     /// Fails where the package is missing or the configuration is refused; the error then carries what the server said.
-    pub fn start(place: &Place, setup: &Setup) -> Result<Self> {
+    pub fn start(Place { place, user }: &Place, setup: &Setup) -> Result<Self> {
         let pki = Pki::new()?;
         let [submission, submissions, mx] = free_ports()?;
         let ports = Ports { submission, submissions, mx };
-        files::write(&place.folder, &place.seen_as, place.user, setup, ports, &pki)?;
-        let root = root(Suite::Trixie)?.display().to_string();
+        files::write(place, *user, setup, ports, &pki)?;
         let config = format!("{}/etc/exim.conf", place.seen_as);
-        let command = ["/usr/sbin/chroot", &root, "/usr/sbin/exim4", "-C", &config, "-bdf"].map(str::to_owned);
+        let command = place.command(&["/usr/sbin/exim4", "-C", &config, "-bdf"]);
         let supervisor = Supervisor::start(&place.folder, &command)?;
         let server = Self { ports, folder: place.folder.clone(), pki, supervisor };
         server.wait_until_ready()?;
@@ -126,7 +117,7 @@ impl Exim {
     fn wait_until_ready(&self) -> Result<()> {
         let deadline = Instant::now() + READY_WITHIN;
         loop {
-            if [self.ports.submission, self.ports.mx].into_iter().all(greets) {
+            if [self.ports.submission, self.ports.mx].into_iter().all(|port| greets(port, b"220 ")) {
                 return Ok(());
             }
             let ended = self.supervisor.ended();
@@ -201,12 +192,4 @@ impl Exim {
 
 fn has_subject(message: &str, subject: &str) -> bool {
     message.lines().any(|line| line.strip_prefix("Subject: ") == Some(subject))
-}
-
-fn greets(port: u16) -> bool {
-    let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else { return false };
-    let mut greeting = [0; 4];
-    stream.set_read_timeout(Some(Duration::from_secs(5))).is_ok()
-        && stream.read_exact(&mut greeting).is_ok()
-        && &greeting == b"220 "
 }

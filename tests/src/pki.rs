@@ -53,7 +53,7 @@ impl Pki {
     }
 
     /// A TLS client that trusts this authority and no other, with the versions of `versions`.
-    pub(crate) fn client(&self, versions: &[&'static SupportedProtocolVersion]) -> Result<Arc<ClientConfig>> {
+    fn client(&self, versions: &[&'static SupportedProtocolVersion]) -> Result<Arc<ClientConfig>> {
         let mut roots = RootCertStore::empty();
         roots.add(self.authority.clone()).context("own authority")?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

@@ -7,8 +7,6 @@
 mod files;
 
 use std::fs;
-use std::io::Read as _;
-use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,7 +14,7 @@ use anyhow::{Result, bail, ensure};
 use tokio::time::Instant;
 
 use crate::pki::Pki;
-use crate::servers::{MailFolder, Place, Suite, Supervisor, account, free_ports};
+use crate::servers::{MailFolder, Place, Suite, Supervisor, account, free_ports, greets};
 
 /// How long a server may take to greet. A cold start on a busy machine of two cores takes a second or two.
 const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -80,7 +78,7 @@ impl Postfix {
 
     fn wait_until_ready(&self) -> Result<()> {
         let deadline = Instant::now() + READY_WITHIN;
-        while !self.greets() {
+        while !greets(self.ports.smtp, b"220 ") {
             let ended = self.supervisor.ended();
             if ended || Instant::now() > deadline {
                 let console = fs::read_to_string(self.folder.join("console.log")).unwrap_or_default();
@@ -90,14 +88,6 @@ impl Postfix {
             std::thread::sleep(Duration::from_millis(20));
         }
         Ok(())
-    }
-
-    fn greets(&self) -> bool {
-        let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, self.ports.smtp)) else { return false };
-        let mut greeting = [0; 4];
-        stream.set_read_timeout(Some(Duration::from_secs(5))).is_ok()
-            && stream.read_exact(&mut greeting).is_ok()
-            && &greeting == b"220 "
     }
 
     /// `[postfix]` of the sidecar's configuration, for this server.

@@ -6,10 +6,12 @@
 mod supervisor;
 
 use std::fs::{self, Permissions};
-use std::net::Ipv4Addr;
+use std::io::Read as _;
+use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -31,6 +33,7 @@ pub enum Suite {
 }
 
 /// A folder for one server, and how to run a command beside it.
+#[derive(Debug)]
 pub(crate) struct Place {
     /// The folder, as this program sees it.
     pub(crate) folder: PathBuf,
@@ -111,6 +114,15 @@ pub(crate) fn account(root: &Path, name: &str) -> Result<(u32, u32)> {
     let mut fields = line.with_context(|| format!("the root has no user {name}"))?.split(':').skip(2);
     let mut number = || fields.next().and_then(|number| number.parse().ok()).context("not a line of passwd");
     Ok((number()?, number()?))
+}
+
+/// Whether a server on this port of 127.0.0.1 begins its greeting so.
+pub(crate) fn greets(port: u16, begin: &[u8; 4]) -> bool {
+    let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else { return false };
+    let mut greeting = [0; 4];
+    stream.set_read_timeout(Some(Duration::from_secs(5))).is_ok()
+        && stream.read_exact(&mut greeting).is_ok()
+        && &greeting == begin
 }
 
 /// Ports of 127.0.0.1 that were free a moment ago: another process may be quicker. Held together until all are known, so

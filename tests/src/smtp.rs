@@ -34,8 +34,7 @@ impl Smtp {
     pub async fn connect(server: &Postfix, security: Security) -> Result<Self> {
         let mut smtp = Self::encrypted(server, security, rustls::ALL_VERSIONS).await?;
         smtp.ehlo().await?;
-        let auth = smtp.offered.iter().find_map(|offer| offer.strip_prefix("AUTH "));
-        let mut mechanisms: Vec<_> = auth.unwrap_or_default().split(' ').collect();
+        let mut mechanisms = smtp.mechanisms();
         mechanisms.sort_unstable();
         ensure!(mechanisms == ["OAUTHBEARER", "XOAUTH2"], "{}", smtp.transcript());
         Ok(smtp)
@@ -48,14 +47,31 @@ impl Smtp {
         versions: &[&'static SupportedProtocolVersion],
     ) -> Result<Self> {
         match security {
-            Security::Implicit => {
-                let tcp = TcpStream::connect(("127.0.0.1", server.submissions_port())).await?;
-                let mut smtp = Self::over(server.pki().encrypt_with(tcp, versions).await?);
-                smtp.greeting().await?;
+            Security::Implicit => tls(server.submissions_port(), server.pki(), versions).await,
+            Security::StartTls => {
+                let smtp = start_tls(server.submission_port(), server.pki(), versions).await?;
+                ensure!(smtp.mechanisms().is_empty(), "AUTH is offered in the clear: {:?}", smtp.offered);
                 Ok(smtp)
             }
-            Security::StartTls => start_tls(server.submission_port(), server.pki(), versions).await,
         }
+    }
+
+    /// Connects to any port, encrypts as `security` says, and greets.
+    pub async fn greeted(port: u16, security: Security, pki: &Pki) -> Result<Self> {
+        let mut smtp = match security {
+            Security::Implicit => tls(port, pki, rustls::ALL_VERSIONS).await?,
+            Security::StartTls => start_tls(port, pki, rustls::ALL_VERSIONS).await?,
+        };
+        smtp.ehlo().await?;
+        Ok(smtp)
+    }
+
+    /// Connects in the clear, stays there, and greets.
+    pub async fn greeted_in_the_clear(port: u16) -> Result<Self> {
+        let mut smtp = Self::in_the_clear(port).await?;
+        smtp.greeting().await?;
+        smtp.ehlo().await?;
+        Ok(smtp)
     }
 
     /// Connects in the clear and stays there; the greeting is read by [`Self::reply`].
@@ -83,6 +99,12 @@ impl Smtp {
     /// What the last EHLO offered.
     pub fn offered(&self) -> &[String] {
         &self.offered
+    }
+
+    /// The mechanisms among it.
+    pub fn mechanisms(&self) -> Vec<&str> {
+        let auth = self.offered.iter().find_map(|offer| offer.strip_prefix("AUTH "));
+        auth.map(|names| names.split(' ').collect()).unwrap_or_default()
     }
 
     /// One attempt. With `initial_response` the credential stands on the command line, else it answers `334 `.
@@ -199,7 +221,15 @@ impl Smtp {
     }
 }
 
-/// Greeting, EHLO and STARTTLS in the clear. Nothing may follow the server's 220 before encryption begins.
+/// TLS from the first byte, and the greeting.
+async fn tls(port: u16, pki: &Pki, versions: &[&'static SupportedProtocolVersion]) -> Result<Smtp> {
+    let tcp = TcpStream::connect(("127.0.0.1", port)).await?;
+    let mut smtp = Smtp::over(pki.encrypt_with(tcp, versions).await?);
+    smtp.greeting().await?;
+    Ok(smtp)
+}
+
+/// Greeting, EHLO and STARTTLS in the clear, which leaves what was offered there. Nothing may follow the server's 220 before encryption begins.
 async fn start_tls(port: u16, pki: &Pki, versions: &[&'static SupportedProtocolVersion]) -> Result<Smtp> {
     let mut stream = BufReader::new(TcpStream::connect(("127.0.0.1", port)).await?);
     let mut clear = Vec::new();
@@ -209,11 +239,10 @@ async fn start_tls(port: u16, pki: &Pki, versions: &[&'static SupportedProtocolV
     }
     let codes: Vec<_> = clear.iter().map(|reply| reply.code).collect();
     ensure!(codes == [220, 250, 220], "{clear:?}");
-    let offered = clear.iter().flat_map(|reply| &reply.text);
-    ensure!(offered.clone().any(|offer| offer == "STARTTLS"), "STARTTLS is not offered: {clear:?}");
-    ensure!(!offered.clone().any(|offer| offer.starts_with("AUTH")), "AUTH is offered in the clear: {clear:?}");
+    let offered: Vec<_> = clear.into_iter().flat_map(|reply| reply.text).collect();
+    ensure!(offered.iter().any(|offer| offer == "STARTTLS"), "STARTTLS is not offered: {offered:?}");
     ensure!(stream.buffer().is_empty(), "bytes in the clear after STARTTLS");
-    Ok(Smtp::over(pki.encrypt_with(stream.into_inner(), versions).await?))
+    Ok(Smtp { offered, ..Smtp::over(pki.encrypt_with(stream.into_inner(), versions).await?) })
 }
 
 async fn clear_reply(stream: &mut BufReader<TcpStream>) -> Result<Reply> {

@@ -10,15 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::{PASSWORD, Ports, Setup};
 use crate::pki::Pki;
-
-/// Uid and gid of Debian's Exim in that root.
-pub(super) fn exim_user(root: &Path) -> Result<(u32, u32)> {
-    let passwd = fs::read_to_string(root.join("etc/passwd"))?;
-    let line = passwd.lines().find(|line| line.starts_with("Debian-exim:"));
-    let fields: Vec<_> = line.context("Exim is not installed in the Debian 13 root")?.split(':').collect();
-    let [_, _, uid, gid, ..] = fields.as_slice() else { anyhow::bail!("a short line in passwd") };
-    Ok((uid.parse()?, gid.parse()?))
-}
+use crate::servers::{Place, put};
 
 /// What must be there before the sidecar opens its sockets.
 pub(super) fn prepare(folder: &Path, (uid, gid): (u32, u32)) -> Result<()> {
@@ -33,19 +25,11 @@ pub(super) fn prepare(folder: &Path, (uid, gid): (u32, u32)) -> Result<()> {
     Ok(())
 }
 
-/// Fills `folder`, which the server sees as `seen_as`.
-pub(super) fn write(
-    folder: &Path,
-    seen_as: &str,
-    (uid, gid): (u32, u32),
-    setup: &Setup,
-    ports: Ports,
-    pki: &Pki,
-) -> Result<()> {
-    let etc = folder.join("etc");
+/// Fills the server's folder.
+pub(super) fn write(place: &Place, (uid, gid): (u32, u32), setup: &Setup, ports: Ports, pki: &Pki) -> Result<()> {
+    let (etc, seen_as) = (place.folder.join("etc"), place.seen_as.as_str());
     for (name, text) in [
         ("server.pem", pki.certificate_pem.as_str()),
-        ("server.key", &pki.key_pem),
         ("authority.pem", &pki.authority_pem),
         ("exim.conf", &server(seen_as, setup, ports)),
         ("mailboxes", &setup.mailboxes.iter().map(|mailbox| format!("{mailbox}: {mailbox}\n")).collect::<String>()),
@@ -53,11 +37,10 @@ pub(super) fn write(
         ("octroi-acl.conf", include_str!("../../../integrations/exim/octroi-acl.conf")),
         ("octroi-auth.conf", include_str!("../../../integrations/exim/octroi-auth.conf")),
     ] {
-        fs::write(etc.join(name), text).with_context(|| name.to_owned())?;
-        fs::set_permissions(etc.join(name), Permissions::from_mode(0o644))?;
+        put(&etc.join(name), text, 0o644)?;
     }
     let key = etc.join("server.key");
-    fs::set_permissions(&key, Permissions::from_mode(0o600))?;
+    put(&key, &pki.key_pem, 0o600)?;
     Ok(chown(key, Some(uid), Some(gid))?)
 }
 

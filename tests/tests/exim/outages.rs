@@ -2,11 +2,13 @@
 //! Never an accept, never a word that blames the client, and all is well again afterwards.
 
 use anyhow::{Result, ensure};
-use octroi_tests::exim::smtp::Smtp;
 use octroi_tests::sasl::{Credential, Mechanism};
 use octroi_tests::sidecar::Settings;
+use octroi_tests::smtp::Smtp;
 
-use crate::stage::{DEUX, LOGIN_OUTAGE, MECHANISMS, OUTAGE, Stage, UN, attempt, provider, sends, site, subject};
+use crate::stage::{
+    DEUX, LOGIN_OUTAGE, MECHANISMS, OUTAGE, Stage, UN, attempt, message, provider, sends, site, subject,
+};
 
 /// How far a client is when the sidecar goes away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,7 +39,7 @@ async fn go_on(smtp: &mut Smtp, reached: Reached, subject: &str) -> Result<Strin
         Reached::Login => smtp.command(&format!("MAIL FROM:<{UN}>")).await?,
         Reached::Mail => smtp.command(&format!("RCPT TO:<{DEUX}>")).await?,
         Reached::Rcpt => smtp.command("DATA").await?,
-        Reached::Data => smtp.message(subject).await?,
+        Reached::Data => message(smtp, subject).await?,
     };
     Ok(reply.line())
 }
@@ -56,7 +58,7 @@ async fn a_sidecar_that_is_stopped_is_a_temporary_failure_at_every_command() -> 
         for initial_response in [true, false] {
             let credential = Credential { mechanism, mailbox: UN, secret: &token };
             let login = at_auth.authenticate(&credential, initial_response).await?;
-            ensure!(login.reply.line() == LOGIN_OUTAGE, "{}", at_auth.transcript());
+            ensure!(login.line() == LOGIN_OUTAGE, "{}", at_auth.transcript());
         }
     }
     let subject = subject();
@@ -68,12 +70,12 @@ async fn a_sidecar_that_is_stopped_is_a_temporary_failure_at_every_command() -> 
     // A restarted sidecar knows no login of before: an outage, not a refusal. A client that logs in anew sends.
     for (reached, smtp) in &mut under_way {
         ensure!(smtp.command("RSET").await?.code == 250, "{}", smtp.transcript());
-        let reply = smtp.send_message(UN, DEUX, &subject).await?;
+        let reply = smtp.submit(UN, &[DEUX], &subject).await?;
         ensure!(reply.line() == OUTAGE, "{reached:?}:\n{}", smtp.transcript());
     }
     ensure!(!stage.exim.has_accepted(&subject), "a message was accepted:\n{}", stage.exim.log());
     let login = attempt(&mut at_auth, Mechanism::Xoauth2, UN, &stage.token()).await?;
-    ensure!(login.reply.code == 235, "{}", at_auth.transcript());
+    ensure!(login.code == 235, "{}", at_auth.transcript());
     sends(&stage.exim, &mut at_auth, UN, DEUX).await
 }
 
@@ -88,7 +90,7 @@ async fn without_an_answer_of_a_required_provider_the_login_fails_temporarily() 
     let token = stage.token();
     for mechanism in MECHANISMS {
         let login = attempt(&mut smtp, mechanism, UN, &token).await?;
-        ensure!(login.challenge.is_empty() && login.reply.line() == LOGIN_OUTAGE, "{}", smtp.transcript());
+        ensure!(login.challenge.is_empty() && login.line() == LOGIN_OUTAGE, "{}", smtp.transcript());
     }
     Ok(())
 }

@@ -3,9 +3,9 @@
 use anyhow::{Context as _, Result, ensure};
 use octroi_psc::{Deviation, doctor_one};
 use octroi_tests::exim::PASSWORD;
-use octroi_tests::exim::smtp::Smtp;
 use octroi_tests::sasl::Mechanism;
 use octroi_tests::sidecar::Settings;
+use octroi_tests::smtp::Smtp;
 
 use crate::stage::{
     DEUX, MECHANISMS, SECRETARIAT, SENDER_REFUSED, Stage, UN, attempt, refuses, refuses_sender, sends, site,
@@ -32,7 +32,7 @@ async fn a_bad_token_is_refused_and_the_connection_stays_usable() -> Result<()> 
         }
         refuses_sender(&mut smtp, UN, NOT_LOGGED_IN).await?;
         let login = attempt(&mut smtp, Mechanism::Oauthbearer, UN, &stage.token()).await?;
-        ensure!(login.reply.code == 235, "{}", smtp.transcript());
+        ensure!(login.code == 235, "{}", smtp.transcript());
         sends(&stage.exim, &mut smtp, UN, DEUX).await?;
     }
     Ok(())
@@ -55,7 +55,7 @@ async fn a_good_token_does_not_log_in_to_someone_else_s_mailbox() -> Result<()> 
             refuses(&mut smtp, mechanism, mailbox, &token).await.with_context(|| mailbox.to_owned())?;
         }
         let login = attempt(&mut smtp, mechanism, UN, &stage.token()).await?;
-        ensure!(login.reply.code == 235, "{}", smtp.transcript());
+        ensure!(login.code == 235, "{}", smtp.transcript());
         sends(&stage.exim, &mut smtp, UN, DEUX).await?;
     }
     Ok(())
@@ -64,10 +64,10 @@ async fn a_good_token_does_not_log_in_to_someone_else_s_mailbox() -> Result<()> 
 #[tokio::test]
 async fn in_the_clear_no_mechanism_is_offered_and_none_is_taken() -> Result<()> {
     let stage = Stage::shared();
-    let mut smtp = Smtp::in_the_clear(stage.exim.submission_port()).await?;
+    let mut smtp = Smtp::greeted_in_the_clear(stage.exim.submission_port()).await?;
     ensure!(smtp.mechanisms().is_empty(), "{:?}", smtp.mechanisms());
     let login = attempt(&mut smtp, Mechanism::Xoauth2, UN, &stage.token()).await?;
-    ensure!(login.reply.line() == "503 AUTH command used when not advertised", "{}", smtp.transcript());
+    ensure!(login.line() == "503 AUTH command used when not advertised", "{}", smtp.transcript());
     refuses_sender(&mut smtp, UN, NOT_LOGGED_IN).await
 }
 
@@ -76,7 +76,7 @@ async fn a_second_login_in_one_connection_is_refused() -> Result<()> {
     let stage = Stage::shared();
     let mut smtp = stage.logged_in(UN, &stage.token()).await?;
     let login = attempt(&mut smtp, Mechanism::Xoauth2, DEUX, &stage.token_of_two()).await?;
-    ensure!(login.reply.line() == "503 already authenticated", "{}", smtp.transcript());
+    ensure!(login.line() == "503 already authenticated", "{}", smtp.transcript());
     refuses_sender(&mut smtp, DEUX, SENDER_REFUSED).await?;
     sends(&stage.exim, &mut smtp, UN, DEUX).await
 }
@@ -120,7 +120,7 @@ async fn a_hostile_sender_is_refused_as_a_sender() -> Result<()> {
 async fn a_password_of_the_site_sends_only_where_the_site_says_so() -> Result<()> {
     let stage = Stage::shared();
     let mut smtp = stage.client().await?;
-    ensure!(attempt(&mut smtp, Mechanism::Plain, UN, PASSWORD).await?.reply.code == 235, "{}", smtp.transcript());
+    ensure!(attempt(&mut smtp, Mechanism::Plain, UN, PASSWORD).await?.code == 235, "{}", smtp.transcript());
     refuses_sender(&mut smtp, UN, NOT_LOGGED_IN).await?;
 
     let mut setup = site();
@@ -128,8 +128,8 @@ async fn a_password_of_the_site_sends_only_where_the_site_says_so() -> Result<()
     let other = Stage::start(Settings::default(), &setup)?;
     let mut smtp = other.client().await?;
     let token = attempt(&mut smtp, Mechanism::Plain, UN, &other.token()).await?;
-    ensure!(token.reply.code == 535, "a token was taken for a password:\n{}", smtp.transcript());
-    ensure!(attempt(&mut smtp, Mechanism::Plain, UN, PASSWORD).await?.reply.code == 235, "{}", smtp.transcript());
+    ensure!(token.code == 535, "a token was taken for a password:\n{}", smtp.transcript());
+    ensure!(attempt(&mut smtp, Mechanism::Plain, UN, PASSWORD).await?.code == 235, "{}", smtp.transcript());
     sends(&other.exim, &mut smtp, UN, DEUX).await?;
     let mut smtp = other.logged_in(UN, &other.token()).await?;
     refuses_sender(&mut smtp, DEUX, SENDER_REFUSED).await

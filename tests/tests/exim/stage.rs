@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Result, ensure};
 use octroi_psc::{Psc, doctor_one, doctor_two};
-use octroi_tests::exim::smtp::{Login, Smtp};
 use octroi_tests::exim::{Exim, Place, Setup};
+use octroi_tests::imap::Security;
 use octroi_tests::sasl::{Credential, Mechanism};
 use octroi_tests::sidecar::{Settings, Sidecar};
+use octroi_tests::smtp::{Reply, Smtp};
 use tokio::runtime::{Builder, Runtime};
 
 /// Doctor one's.
@@ -31,9 +32,9 @@ pub(crate) const REFUSED: &str = "535 Incorrect authentication data";
 pub(crate) const LOGIN_OUTAGE: &str = "435 Unable to authenticate at present";
 /// See [`REFUSED`].
 pub(crate) const OUTAGE: &str = "451 4.3.0 Service momentanement indisponible / Service unavailable";
-/// What the policy says to a sender that is not the login's.
+/// What the policy says to a sender that is not the login's. Exim breaks it in two lines.
 pub(crate) const SENDER_REFUSED: &str =
-    "554 5.7.1 Expediteur non autorise pour cette session / Sender not allowed for this login";
+    "554 5.7.1 Expediteur non autorise pour cette session / Sender not allowed | 5.7.1 for this login";
 
 /// The challenge of a refusal.
 pub(crate) fn challenge(mechanism: Mechanism) -> &'static str {
@@ -89,14 +90,14 @@ impl Stage {
 
     /// A client on the submission port, under TLS.
     pub(crate) async fn client(&self) -> Result<Smtp> {
-        Smtp::start_tls(self.exim.submission_port(), self.exim.pki()).await
+        Smtp::greeted(self.exim.submission_port(), Security::StartTls, self.exim.pki()).await
     }
 
     /// A client that is logged in.
     pub(crate) async fn logged_in(&self, mailbox: &str, token: &str) -> Result<Smtp> {
         let mut smtp = self.client().await?;
         let login = attempt(&mut smtp, Mechanism::Xoauth2, mailbox, token).await?;
-        ensure!(login.reply.line() == "235 Authentication succeeded", "{}", smtp.transcript());
+        ensure!(login.line() == "235 Authentication succeeded", "{}", smtp.transcript());
         Ok(smtp)
     }
 }
@@ -107,14 +108,14 @@ pub(crate) fn site() -> Setup {
 }
 
 /// One login with an initial response.
-pub(crate) async fn attempt(smtp: &mut Smtp, mechanism: Mechanism, mailbox: &str, token: &str) -> Result<Login> {
+pub(crate) async fn attempt(smtp: &mut Smtp, mechanism: Mechanism, mailbox: &str, token: &str) -> Result<Reply> {
     smtp.authenticate(&Credential { mechanism, mailbox, secret: token }, true).await
 }
 
 /// The login is refused in the words for a refusal.
 pub(crate) async fn refuses(smtp: &mut Smtp, mechanism: Mechanism, mailbox: &str, token: &str) -> Result<()> {
     let login = attempt(smtp, mechanism, mailbox, token).await?;
-    let told = login.challenge == challenge(mechanism) && login.reply.line() == REFUSED;
+    let told = login.challenge == challenge(mechanism) && login.line() == REFUSED;
     ensure!(told, "{:?}\n{}", login.challenge, smtp.transcript());
     Ok(())
 }
@@ -128,8 +129,8 @@ pub(crate) fn subject() -> String {
 /// Sends a message and sees it arrive with this envelope sender.
 pub(crate) async fn sends(exim: &Exim, smtp: &mut Smtp, from: &str, to: &str) -> Result<()> {
     let subject = subject();
-    let reply = smtp.send_message(from, to, &subject).await?;
-    ensure!(reply.code == 250 && reply.text.starts_with("OK id="), "{}", smtp.transcript());
+    let reply = smtp.submit(from, &[to], &subject).await?;
+    ensure!(reply.line().starts_with("250 OK id="), "{}", smtp.transcript());
     let message = exim.delivered(to, &subject).await?;
     let path = format!("Return-path: <{from}>");
     ensure!(message.lines().next() == Some(&path), "another sender:\n{message}");
@@ -141,4 +142,9 @@ pub(crate) async fn refuses_sender(smtp: &mut Smtp, from: &str, words: &str) -> 
     let reply = smtp.command(&format!("MAIL FROM:<{from}>")).await?;
     ensure!(reply.line() == words, "{}", smtp.transcript());
     Ok(())
+}
+
+/// The message itself, after 354.
+pub(crate) async fn message(smtp: &mut Smtp, subject: &str) -> Result<Reply> {
+    smtp.message(&[&format!("Subject: {subject}"), "", "Bonjour."]).await
 }
