@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::path::Path;
 
+use clap::builder::NonEmptyStringValueParser;
+
 use super::{admin, table};
 use crate::proto::throttle_client::ThrottleClient;
 use crate::proto::{ClearThrottledRequest, ListThrottledRequest, ThrottledOrigin};
@@ -14,7 +16,7 @@ pub(super) enum Command {
     /// Forgets what an address wasted: it is slowed no longer.
     Clear {
         /// The address, or an origin as the list shows it.
-        #[arg(required_unless_present = "all")]
+        #[arg(required_unless_present = "all", value_parser = NonEmptyStringValueParser::new())]
         address: Option<String>,
         /// Every address.
         #[arg(long, conflicts_with = "address")]
@@ -25,7 +27,7 @@ pub(super) enum Command {
 pub(super) fn run(socket: &Path, command: Command, output: &mut impl Write) -> anyhow::Result<()> {
     match command {
         Command::List => list(socket, output),
-        // clap lets no other pair through; an empty address would mean all.
+        // clap lets no other pair through, and no empty address, which would mean all.
         Command::Clear { address, all: _ } => clear(socket, address.unwrap_or_default(), output),
     }
 }
@@ -72,7 +74,26 @@ fn clear(socket: &Path, address: String, output: &mut impl Write) -> anyhow::Res
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(subcommand)]
+        command: Command,
+    }
+
+    #[test]
+    fn all_is_forgotten_only_where_it_was_said() {
+        let read =
+            |words: &[&str]| Line::try_parse_from(std::iter::once(&"throttle").chain(words)).map(|line| line.command);
+        assert!(matches!(read(&["clear", "192.0.2.1"]), Ok(Command::Clear { address: Some(_), all: false })));
+        assert!(matches!(read(&["clear", "--all"]), Ok(Command::Clear { address: None, all: true })));
+        for words in [&["clear"][..], &["clear", ""], &["clear", "--all", "192.0.2.1"]] {
+            assert!(read(words).is_err(), "{words:?}");
+        }
+    }
 
     #[test]
     fn a_line_says_who_what_how_often_and_how_long_still() {
