@@ -1,8 +1,7 @@
 //! A unix socket whose peers are known: the kernel tells who connects (SO_PEERCRED, unix(7)), and only listed users
 //! get in.
 //!
-//! The socket's mode 0660 keeps strangers
-//! out before that; the list is what decides.
+//! The socket's mode 0660 keeps strangers out before that; the list is what decides.
 
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io;

@@ -3,9 +3,9 @@
 //! Nothing is proven again: the signature was verified over bytes that are gone by then, and the issuer was asked once.
 //! Everything that depends on time, on the directory or on the policy in service is judged anew, and every rail with it.
 
-use super::{Attempt, Decision, Facts, Gate, Outcome};
 use std::sync::Arc;
 
+use super::{Attempt, Decision, Facts, Gate, Outcome};
 use crate::evidence::directory::MailboxAddress;
 use crate::evidence::token::Proven;
 use crate::policy::wit::login::{self, Inquiry};
