@@ -1,8 +1,10 @@
 //! Hosts the policy component: loads it, arms its limits, calls it. Proves nothing and decides nothing.
 
+mod bundle;
 mod engine;
 mod release;
 
+pub use bundle::{Bundle, Digest, MAX_COMPONENT, MAX_SETTINGS, NotADigest, Signature, Statement};
 pub use engine::{Engine, Limits};
 pub use release::{Fault, Instance, LoadError, Problem, Release};
 
