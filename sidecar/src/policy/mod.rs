@@ -17,6 +17,6 @@ pub mod wit {
     mod bindings {
         wasmtime::component::bindgen!({ path: "../wit", world: "policy" });
     }
+    pub(super) use bindings::PolicyPre;
     pub use bindings::exports::octroi::policy::{login, manifest, submission};
-    pub(super) use bindings::{Policy, PolicyPre};
 }

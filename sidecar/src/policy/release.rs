@@ -6,14 +6,14 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::{self, Component, InstancePre, Linker};
 use wasmtime::{Store, Trap};
 
 use super::engine::{Engine, Guard};
-use super::wit::login::{Attempt, Evidence, Inquiry, Refusal, Verdict};
-use super::wit::manifest::Card;
+use super::wit::PolicyPre;
+use super::wit::login::{self, Attempt, Evidence, Inquiry, Refusal, Verdict};
+use super::wit::manifest::{self, Card};
 use super::wit::submission::{self, Request};
-use super::wit::{Policy, PolicyPre};
 use crate::clock::UnixSeconds;
 use crate::reason::UnavailableReason;
 
@@ -78,10 +78,29 @@ impl From<Fault> for UnavailableReason {
 /// A policy in service.
 pub struct Release {
     engine: Engine,
-    policy: PolicyPre<Guard>,
+    component: InstancePre<Guard>,
+    interfaces: Interfaces,
     card: Card,
     digest: String,
     settings: Vec<u8>,
+}
+
+/// Where the functions of each interface are. Every instance has its functions' types checked before they are called; an
+/// interface of which nothing is called costs nothing.
+struct Interfaces {
+    manifest: manifest::GuestIndices,
+    login: login::GuestIndices,
+    submission: submission::GuestIndices,
+}
+
+impl Interfaces {
+    fn of(component: &InstancePre<Guard>) -> wasmtime::Result<Self> {
+        Ok(Self {
+            manifest: manifest::GuestIndices::new(component)?,
+            login: login::GuestIndices::new(component)?,
+            submission: submission::GuestIndices::new(component)?,
+        })
+    }
 }
 
 impl fmt::Debug for Release {
@@ -103,11 +122,12 @@ impl Release {
         if !imports.is_empty() {
             return Err(LoadError::Imports(imports));
         }
-        let pre = Linker::new(engine.wasmtime()).instantiate_pre(&component).map_err(LoadError::World)?;
-        let policy = PolicyPre::new(pre).map_err(LoadError::World)?;
+        let component = Linker::new(engine.wasmtime()).instantiate_pre(&component).map_err(LoadError::World)?;
+        is_whole(engine, &component)?;
         let mut release = Self {
             engine: engine.clone(),
-            policy,
+            interfaces: Interfaces::of(&component).map_err(LoadError::World)?,
+            component,
             card: Card { name: String::new(), version: String::new(), settings_schema: String::new() },
             digest: sha256_hex(wasm),
             settings: Vec::new(),
@@ -123,8 +143,8 @@ impl Release {
     /// [`Fault::Limit`] when the component does not fit the limits or too many instances live.
     pub fn instance(&self) -> Result<Instance<'_>, Fault> {
         let mut store = self.engine.store();
-        match self.policy.instantiate(&mut store) {
-            Ok(policy) => Ok(Instance { store, policy, release: self, here: PhantomData }),
+        match self.component.instantiate(&mut store) {
+            Ok(instance) => Ok(Instance { store, instance, login: None, release: self, here: PhantomData }),
             Err(error) => Err(fault(&store, &error).unwrap_or(Fault::Limit)),
         }
     }
@@ -142,6 +162,16 @@ impl Release {
     }
 }
 
+/// Has one instance made and the type of every function of the world checked.
+fn is_whole(engine: &Engine, component: &InstancePre<Guard>) -> Result<(), LoadError> {
+    let policy = PolicyPre::new(component.clone()).map_err(LoadError::World)?;
+    let mut store = engine.store();
+    match policy.instantiate(&mut store) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(fault(&store, &error).map_or(LoadError::World(error), LoadError::Fault)),
+    }
+}
+
 fn sha256_hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
@@ -154,7 +184,8 @@ fn sha256_hex(bytes: &[u8]) -> String {
 /// One instance of the policy. Stays on its thread, inside one computation.
 pub struct Instance<'r> {
     store: Store<Guard>,
-    policy: Policy,
+    instance: component::Instance,
+    login: Option<login::Guest>,
     release: &'r Release,
     here: PhantomData<*const ()>,
 }
@@ -165,9 +196,10 @@ impl Instance<'_> {
     /// # Errors
     /// The policy gave no answer.
     pub fn open(&mut self, attempt: &Attempt, now: UnixSeconds) -> Result<Result<Inquiry, Refusal>, Fault> {
-        let login = self.policy.octroi_policy_login();
+        let login = self.login()?;
         let answer = login.call_open(&mut self.store, &self.release.settings, attempt, now.0);
-        answer.map_err(|error| fault(&self.store, &error).unwrap_or(Fault::Trapped))
+        self.login = Some(login);
+        answer.map_err(|error| self.fault(&error))
     }
 
     /// Lets the policy decide on what was proven.
@@ -175,9 +207,9 @@ impl Instance<'_> {
     /// # Errors
     /// The policy gave no answer.
     pub fn decide(&mut self, inquiry: &Inquiry, evidence: &Evidence, now: UnixSeconds) -> Result<Verdict, Fault> {
-        let login = self.policy.octroi_policy_login();
+        let login = self.login()?;
         let answer = login.call_decide(&mut self.store, &self.release.settings, inquiry, evidence, now.0);
-        answer.map_err(|error| fault(&self.store, &error).unwrap_or(Fault::Trapped))
+        answer.map_err(|error| self.fault(&error))
     }
 
     /// Lets the policy judge a message.
@@ -185,22 +217,39 @@ impl Instance<'_> {
     /// # Errors
     /// The policy gave no answer.
     pub fn judge(&mut self, request: &Request) -> Result<submission::Verdict, Fault> {
-        let submission = self.policy.octroi_policy_submission();
-        let answer = submission.call_judge(&mut self.store, &self.release.settings, request);
-        answer.map_err(|error| fault(&self.store, &error).unwrap_or(Fault::Trapped))
+        let submission = self.release.interfaces.submission.load(&mut self.store, &self.instance);
+        let answer = submission.and_then(|guest| guest.call_judge(&mut self.store, &self.release.settings, request));
+        answer.map_err(|error| self.fault(&error))
     }
 
     fn describe(&mut self) -> Result<Card, Fault> {
-        let answer = self.policy.octroi_policy_manifest().call_describe(&mut self.store);
-        answer.map_err(|error| fault(&self.store, &error).unwrap_or(Fault::Trapped))
+        let manifest = self.release.interfaces.manifest.load(&mut self.store, &self.instance);
+        let answer = manifest.and_then(|guest| guest.call_describe(&mut self.store));
+        answer.map_err(|error| self.fault(&error))
     }
 
     fn configure(&mut self, settings: &str) -> Result<Result<Vec<u8>, Vec<Problem>>, Fault> {
-        let answer = self.policy.octroi_policy_manifest().call_configure(&mut self.store, settings);
-        let answer = answer.map_err(|error| fault(&self.store, &error).unwrap_or(Fault::Trapped))?;
+        let manifest = self.release.interfaces.manifest.load(&mut self.store, &self.instance);
+        let answer = manifest.and_then(|guest| guest.call_configure(&mut self.store, settings));
+        let answer = answer.map_err(|error| self.fault(&error))?;
         Ok(answer.map_err(|problems| {
             problems.into_iter().map(|p| Problem { pointer: p.pointer, message: p.message }).collect()
         }))
+    }
+
+    /// The login interface, found once in the life of an instance: one serves `open` and, as a rule, `decide`.
+    fn login(&mut self) -> Result<login::Guest, Fault> {
+        match self.login.take() {
+            Some(login) => Ok(login),
+            None => {
+                let login = self.release.interfaces.login.load(&mut self.store, &self.instance);
+                login.map_err(|error| self.fault(&error))
+            }
+        }
+    }
+
+    fn fault(&self, error: &wasmtime::Error) -> Fault {
+        fault(&self.store, error).unwrap_or(Fault::Trapped)
     }
 }
 
