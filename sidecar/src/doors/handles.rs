@@ -91,7 +91,8 @@ struct Table {
 
 #[derive(Debug)]
 enum Slot {
-    Live(Entry),
+    /// Boxed: most slots are spent ones, twenty times as many as live ones, and a slot is as large as its largest variant.
+    Live(Box<Entry>),
     Used,
     Stale,
 }
@@ -116,7 +117,7 @@ impl Handles {
         let mut table = self.table();
         table.age(now);
         table.make_room(self.capacity);
-        table.slots.insert(handle, Slot::Live(entry));
+        table.slots.insert(handle, Slot::Live(Box::new(entry)));
         table.live.push_back((now.plus(self.life_seconds), handle));
         Some(handle)
     }
@@ -140,7 +141,7 @@ impl Handles {
         let taken = table.slots.insert(handle, Slot::Used);
         table.spent.push_back((now.plus(Self::REMEMBERED_SECONDS), handle));
         match taken {
-            Some(Slot::Live(entry)) => Ok(entry),
+            Some(Slot::Live(entry)) => Ok(*entry),
             Some(Slot::Used | Slot::Stale) | None => Err(DenyReason::HandleUnknown),
         }
     }
