@@ -134,6 +134,8 @@ struct Current {
     age: Duration,
     /// Age at which it should have been refreshed.
     fresh_for: Duration,
+    /// When the issuer itself was last asked for what the set holds, past every cache on the way. `None`: not yet.
+    asked: Option<Instant>,
 }
 
 impl Current {
@@ -152,9 +154,10 @@ impl Current {
 pub enum AfterBadSignature {
     /// The issuer now publishes another key under that name: worth one more verification.
     NewKey(Arc<VerifyingKey>),
-    /// A fetch begun after the question shows the same key, or none: the signature is bad.
+    /// A fetch begun after the token was issued shows the same key, or none: the signature is bad.
     Confirmed,
-    /// No fetch was due, or it failed. The set in use is at most as old as the floor, or the issuer is away.
+    /// The token is younger than what is known of the issuer's keys, and no fetch was due, or it failed: it may be signed
+    /// with a newer key.
     Unchecked,
 }
 
@@ -229,10 +232,16 @@ impl Keys {
 
     /// What to do about a signature that did not hold under `key`: the issuer may have new material under the same
     /// name. Makes at most one fetch for all, under the same floor as unknown keys.
-    pub async fn refresh_after_bad_signature(&self, key: &VerifyingKey) -> AfterBadSignature {
+    ///
+    /// `age`: for how long the token has existed at least, as it says itself (unproven: a lie can only cost its teller the
+    /// fetch). One that is older than the last answer of the issuer can't have been signed with a newer key.
+    pub async fn refresh_after_bad_signature(&self, key: &VerifyingKey, age: Duration) -> AfterBadSignature {
         let inner = &*self.0.inner;
         if let Some(new) = inner.replaced(key) {
             return AfterBadSignature::NewKey(new);
+        }
+        if inner.has_asked_within(age) {
+            return AfterBadSignature::Confirmed;
         }
         let (begun, done) = inner.fetches.demand();
         let ended = inner.wait(begun, done).await;
@@ -277,6 +286,12 @@ impl Inner {
 
     fn is_usable(&self, current: &Current) -> bool {
         current.overdue() <= self.settings.max_stale.saturating_add(refresh::patience(&self.settings))
+    }
+
+    /// Whether the set in use is what the issuer answered to a question less than `age` ago.
+    fn has_asked_within(&self, age: Duration) -> bool {
+        let current = self.current.load();
+        current.as_ref().and_then(|current| current.asked).is_some_and(|asked| asked.elapsed() < age)
     }
 
     fn replaced(&self, key: &VerifyingKey) -> Option<Arc<VerifyingKey>> {

@@ -5,9 +5,11 @@
 //! made on its behalf. Work is charged once it is known to have been for nothing; an outage proves nothing of the kind.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::terms::{algorithm, found, presented, word};
 use super::{Attempt, Facts, Gate, Issuer, Missing, Outcome};
+use crate::clock::UnixSeconds;
 use crate::evidence::introspection::{Introspected, Question};
 use crate::evidence::keys::{AfterBadSignature, Lookup, VerifyingKey};
 use crate::evidence::token::{Presented, Proven};
@@ -51,7 +53,9 @@ impl Gate {
             }
             Missing::NewerKey(key) => self.under_newer_key(&case, &key, facts).await,
         };
-        if let Err(Outcome::Deny(DenyReason::SignatureInvalid)) = proven {
+        // A good token that comes before its key is charged with the bad ones: which it is shows only later, and a charge
+        // refuses nobody.
+        if let Err(Outcome::Deny(DenyReason::SignatureInvalid) | Outcome::Unavailable(_)) = proven {
             self.throttle.charge(Work::Signature, attempt.client);
         }
         let proven = proven?;
@@ -87,9 +91,13 @@ impl Gate {
         key: &VerifyingKey,
         facts: &mut Facts,
     ) -> Result<Arc<Proven>, Outcome> {
-        match case.issuer.keys.refresh_after_bad_signature(key).await {
+        let issued = case.inquiry.claims.issued_at.map(|at| UnixSeconds(at).plus(self.rails.leeway));
+        let age = issued.map_or(Duration::ZERO, |issued| Duration::from_secs(self.clock.now().since(issued)));
+        match case.issuer.keys.refresh_after_bad_signature(key, age).await {
             AfterBadSignature::NewKey(key) => self.proven(&case.presented, &key, case.inquiry, facts),
-            AfterBadSignature::Confirmed | AfterBadSignature::Unchecked => Err(DenyReason::SignatureInvalid.into()),
+            AfterBadSignature::Confirmed => Err(DenyReason::SignatureInvalid.into()),
+            // It may be good, under a key that nobody has seen yet.
+            AfterBadSignature::Unchecked => Err(UnavailableReason::KeysUnavailable.into()),
         }
     }
 

@@ -83,13 +83,10 @@ impl Flood {
         request
     }
 
-    /// Refused, or not decided: a key that may have come a moment ago is no refusal yet.
-    fn is_expected(&self, status: u16, body: &[u8]) -> bool {
-        let refused = status == 200 && body == br#"{"active":false}"#;
-        match self.kind {
-            Kind::Signature => refused,
-            Kind::Key => refused || status == 503,
-        }
+    /// Refused, or not decided: a key that may have come a moment ago, under a new name or the same one, is no refusal
+    /// yet.
+    fn is_expected(status: u16, body: &[u8]) -> bool {
+        status == 503 || status == 200 && body == br#"{"active":false}"#
     }
 }
 
@@ -121,7 +118,7 @@ pub(super) async fn pour(
                 // Sixteen million addresses, none of them special.
                 let client = only.unwrap_or_else(|| Ipv4Addr::from_bits(0x0200_0000 | (number & 0x00ff_ffff)));
                 let (status, body) = connection.ask(&flood.request(u64::from(number), client)).await?;
-                anyhow::ensure!(flood.is_expected(status, body), "a bad token is answered with {status}");
+                anyhow::ensure!(Flood::is_expected(status, body), "a bad token is answered with {status}");
                 answered += 1;
             }
             anyhow::Ok(answered)

@@ -192,13 +192,13 @@ impl Token {
             D::OtherIssuer => self.claim("iss", "https://auth.example.test/auth/realms/another-wallet"),
             D::IssuerWithSlash => self.with_slash_after_issuer(),
             D::NoIssuer => self.without("iss"),
-            D::BadSignature => self.seal(Seal::Flipped),
+            D::BadSignature => self.of_a_while_ago().seal(Seal::Flipped),
             D::NoSignature => self.seal(Seal::Empty),
             D::StrangersKey => {
                 let stranger = self.stranger()?;
-                self.seal(Seal::By(stranger))
+                self.of_a_while_ago().seal(Seal::By(stranger))
             }
-            D::SignedOverOtherBytes => self.seal(Seal::OtherBytes),
+            D::SignedOverOtherBytes => self.of_a_while_ago().seal(Seal::OtherBytes),
             D::AlgNone => self.header("alg", "none").seal(Seal::Empty),
             D::AlgNoneMixedCase => self.header("alg", "nOnE").seal(Seal::Empty),
             D::NoAlg => self.without_header("alg"),
@@ -222,7 +222,7 @@ impl Token {
             D::CritEmpty => self.header("crit", json!([])),
             D::EmbeddedJwk => {
                 let stranger = self.stranger()?;
-                self.header("jwk", stranger.jwk()?).seal(Seal::By(stranger))
+                self.of_a_while_ago().header("jwk", stranger.jwk()?).seal(Seal::By(stranger))
             }
             D::EmbeddedJku => self.pointing_at_a_strangers_key("jku", json!("https://keys.example.test/jwks.json"))?,
             D::EmbeddedX5u => self.pointing_at_a_strangers_key("x5u", json!("https://keys.example.test/chain.pem"))?,
@@ -240,7 +240,7 @@ impl Token {
             D::StandardBase64 => self.claim("marks", "????????????").form(Form::StandardAlphabet),
             D::TrailingBits => self.form(Form::TrailingBits),
             D::LineBreak => self.form(Form::LineBreak),
-            D::Truncated => self.form(Form::Truncated),
+            D::Truncated => self.of_a_while_ago().form(Form::Truncated),
             D::PayloadNotJson => self.raw_payload("exp=32503680000"),
             D::PayloadArray => self.raw_payload("[]"),
             D::PayloadTrailing => {

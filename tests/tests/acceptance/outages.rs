@@ -81,8 +81,9 @@ async fn a_sidecar_started_while_the_provider_is_away_serves_with_the_keys_it_ke
     logins::opens(server, UN, &off.token(&doctor_one()).mint()).await?;
     logins::opens(server, SECRETARIAT, &preferred.token(&doctor_one()).mint()).await?;
     logins::refuses(server, UN, &required.token(&doctor_one()).mint(), Refusal::Outage).await?;
+    // Nobody can say that the provider has no newer key of the same name: not let in, and no verdict on the token.
     let bad = off.token(&doctor_one()).deviate(Deviation::BadSignature)?.mint();
-    logins::refuses(server, UN, &bad, Refusal::Denied).await
+    logins::refuses(server, UN, &bad, Refusal::Outage).await
 }
 
 /// Keys are not fetched for each name that somebody makes up: until the next fetch is due, nobody knows whether such a

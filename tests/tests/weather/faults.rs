@@ -130,7 +130,7 @@ async fn a_removed_key_is_refused_at_the_next_read_and_new_material_under_an_old
         let old = provider.keys().signing();
         provider.keys().replace_same_kid().unwrap();
         assert_eq!(login(&sky.gate, &provider.token(sky.now()).mint()).await, "allow", "new material");
-        let before = provider.token(sky.now()).signed_by(&old).mint();
+        let before = provider.token(sky.now()).signed_by(&old).issued_ago(60).mint();
         assert_eq!(login(&sky.gate, &before).await, "deny signature-invalid", "old material");
         provider.keys().rotate("k1", Algorithm::Es256).unwrap();
         provider.keys().withdraw("k0");

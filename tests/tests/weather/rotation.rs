@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use octroi_psc::{Algorithm, SigningKey};
+use octroi_psc::{Algorithm, Seal, SigningKey};
 use tokio::time::Instant;
 
 use super::provider::Provider;
@@ -56,6 +56,52 @@ async fn keys_used_the_moment_they_are_published_every_45_seconds_for_an_hour_co
         assert!(fetches.len() <= most, "{} fetches", fetches.len());
         assert!(fetches.windows(2).all(|pair| pair[1] - pair[0] >= FLOOR));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn new_material_under_the_old_name_every_45_seconds_for_an_hour_costs_no_good_token_a_refusal() {
+    let sky = Sky::new().await;
+    let begun = Instant::now();
+    sky.pass(45).await;
+    for rotation in 1..=80 {
+        for provider in &sky.providers {
+            provider.keys().replace_same_kid().unwrap();
+            let said = crowd(&sky, provider, 8).await;
+            assert!(said.iter().all(|said| said == "allow"), "rotation {rotation}: {said:?}");
+        }
+        for _ in 0..9 {
+            assert_eq!(sky.logins().await, ["allow"; 3], "after rotation {rotation}");
+            sky.pass(5).await;
+        }
+    }
+    let most = usize::try_from(begun.elapsed().as_secs() / FLOOR.as_secs() + 2).unwrap();
+    assert!(sky.providers.iter().all(|provider| provider.fetches().len() <= most));
+}
+
+#[tokio::test(start_paused = true)]
+async fn new_material_inside_the_floor_is_an_outage_to_its_end_while_forged_signatures_pour_in() {
+    let sky = Sky::new().await;
+    let provider = &sky.providers[0];
+    sky.pass(31).await;
+    let (mut waited, mut longest) = (0, 0);
+    for second in 0..600 {
+        if second % 20 == 0 {
+            provider.keys().replace_same_kid().unwrap();
+        }
+        let forged = provider.token(sky.now()).seal(Seal::Flipped).mint();
+        let said = login(&sky.gate, &forged).await;
+        assert!(said == "unavailable keys-unavailable" || said == "deny signature-invalid", "{said}");
+        waited = match login(&sky.gate, &provider.token(sky.now()).mint()).await.as_str() {
+            "allow" => 0,
+            "unavailable keys-unavailable" => waited + 1,
+            other => panic!("{other}"),
+        };
+        longest = longest.max(waited);
+        sky.pass(1).await;
+    }
+    assert!(longest <= FLOOR.as_secs(), "told to try again for {longest} s");
+    let fetches = provider.fetches();
+    assert!(fetches.windows(2).all(|pair| pair[1] - pair[0] >= FLOOR) && fetches.len() <= 22, "{}", fetches.len());
 }
 
 #[tokio::test(start_paused = true)]

@@ -64,7 +64,7 @@ pub(super) fn start_from_copy(inner: &Inner) {
     match copy.read(&inner.settings.issuer) {
         Ok((set, age)) => {
             let fresh_for = fresh_for(&inner.settings, None);
-            let current = Current { set: Arc::new(set), confirmed: Instant::now(), age, fresh_for };
+            let current = Current { set: Arc::new(set), confirmed: Instant::now(), age, fresh_for, asked: None };
             inner.current.store(Some(Arc::new(current)));
             inner.report().origin = Some(Origin::Disk);
             tracing::info!(
@@ -84,15 +84,16 @@ pub(super) fn start_from_copy(inner: &Inner) {
 /// Fetches once and gives how long the answer stays fresh. `demanded`: a login waits for what is new, so caches on the
 /// way must not answer with what was.
 async fn fetch(inner: &Inner, held: &mut Held, demanded: bool) -> Result<Duration, KeyError> {
+    let asked = demanded.then(Instant::now);
     match inner.fetcher.fetch(held.etag.as_deref(), demanded).await? {
         Fetched::Unchanged { fresh_for } => {
             let fresh_for = self::fresh_for(&inner.settings, fresh_for);
-            confirm(inner, None, fresh_for)?;
+            confirm(inner, None, fresh_for, asked)?;
             Ok(fresh_for)
         }
         Fetched::Document { body, etag, fresh_for } => {
             let fresh_for = self::fresh_for(&inner.settings, fresh_for);
-            confirm(inner, Some(jwk::parse(&body)?), fresh_for)?;
+            confirm(inner, Some(jwk::parse(&body)?), fresh_for, asked)?;
             *held = Held { etag, document: String::from_utf8(body).ok() };
             Ok(fresh_for)
         }
@@ -100,8 +101,10 @@ async fn fetch(inner: &Inner, held: &mut Held, demanded: bool) -> Result<Duratio
 }
 
 /// Puts a new set into use, or confirms the one in use. A set with the same keys keeps its generation.
-fn confirm(inner: &Inner, new: Option<KeySet>, fresh_for: Duration) -> Result<(), KeyError> {
-    let held = inner.current.load().as_ref().map(|current| Arc::clone(&current.set));
+fn confirm(inner: &Inner, new: Option<KeySet>, fresh_for: Duration, asked: Option<Instant>) -> Result<(), KeyError> {
+    let before = inner.current.load();
+    let asked = asked.or_else(|| before.as_ref().and_then(|current| current.asked));
+    let held = before.as_ref().map(|current| Arc::clone(&current.set));
     let set = match (held, new) {
         (Some(held), Some(new)) if held.same_keys(&new) && held.skipped() == new.skipped() => held,
         (_, Some(new)) => {
@@ -111,7 +114,7 @@ fn confirm(inner: &Inner, new: Option<KeySet>, fresh_for: Duration) -> Result<()
         (Some(held), None) => held,
         (None, None) => return Err(SetError::NotASet.into()),
     };
-    let current = Current { set, confirmed: Instant::now(), age: Duration::ZERO, fresh_for };
+    let current = Current { set, confirmed: Instant::now(), age: Duration::ZERO, fresh_for, asked };
     inner.current.store(Some(Arc::new(current)));
     inner.report().origin = Some(Origin::Issuer);
     Ok(())

@@ -126,9 +126,9 @@ async fn rotation_withdrawal_and_a_replaced_key_are_followed() {
     assert_eq!(name(&keys.lookup(Some("k1"), ALG)), "unknown");
     let Lookup::Found(second) = keys.lookup(Some("k2"), ALG) else { panic!() };
     psc.keys().replace_same_kid().unwrap();
-    assert!(matches!(keys.refresh_after_bad_signature(&second).await, AfterBadSignature::NewKey(_)));
+    assert!(matches!(keys.refresh_after_bad_signature(&second, Duration::ZERO).await, AfterBadSignature::NewKey(_)));
     // A key that is gone has no successor: what it signed stays refused.
-    assert!(matches!(keys.refresh_after_bad_signature(&first).await, AfterBadSignature::Confirmed));
+    assert!(matches!(keys.refresh_after_bad_signature(&first, Duration::ZERO).await, AfterBadSignature::Confirmed));
 }
 
 #[tokio::test]

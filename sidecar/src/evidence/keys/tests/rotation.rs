@@ -211,11 +211,13 @@ async fn new_material_under_the_same_kid_is_found_after_one_bad_signature() {
     provider.publish(&[&new]);
     let Lookup::Found(held) = keys.find(Some("same"), ALG).await else { panic!() };
     assert!(!held.holds(b"m", &new.sign(b"m")));
-    let AfterBadSignature::NewKey(fresh) = keys.refresh_after_bad_signature(&held).await else { panic!() };
+    let AfterBadSignature::NewKey(fresh) = keys.refresh_after_bad_signature(&held, Duration::ZERO).await else {
+        panic!()
+    };
     assert!(fresh.holds(b"m", &new.sign(b"m")));
     // Who still holds the old one is told at once, without a fetch.
     let asked = provider.asked();
-    assert!(matches!(keys.refresh_after_bad_signature(&held).await, AfterBadSignature::NewKey(_)));
+    assert!(matches!(keys.refresh_after_bad_signature(&held, Duration::ZERO).await, AfterBadSignature::NewKey(_)));
     assert_eq!(provider.asked(), asked);
 }
 
@@ -225,14 +227,42 @@ async fn forged_signatures_cause_one_fetch_per_floor() {
     let provider = Provider::publishing(&[&signer]);
     let keys = provider.keys().await;
     let Lookup::Found(key) = keys.lookup(Some("k1"), ALG) else { panic!() };
-    assert!(matches!(keys.refresh_after_bad_signature(&key).await, AfterBadSignature::Unchecked));
+    let now = Duration::ZERO;
+    assert!(matches!(keys.refresh_after_bad_signature(&key, now).await, AfterBadSignature::Unchecked));
     pass(FLOOR).await;
-    assert!(matches!(keys.refresh_after_bad_signature(&key).await, AfterBadSignature::Confirmed));
+    assert!(matches!(keys.refresh_after_bad_signature(&key, now).await, AfterBadSignature::Confirmed));
     for _ in 0..29 {
-        assert!(matches!(keys.refresh_after_bad_signature(&key).await, AfterBadSignature::Unchecked));
+        assert!(matches!(keys.refresh_after_bad_signature(&key, now).await, AfterBadSignature::Unchecked));
         pass(1).await;
     }
     assert_eq!(provider.asked(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_older_than_the_issuers_last_answer_is_refused_without_a_fetch() {
+    let signer = Signer::new("k1");
+    let provider = Provider::publishing(&[&signer]);
+    let keys = provider.keys().await;
+    let Lookup::Found(key) = keys.lookup(Some("k1"), ALG) else { panic!() };
+    pass(10).await;
+    let [older, younger] = [12, 9].map(Duration::from_secs);
+    assert!(matches!(keys.refresh_after_bad_signature(&key, older).await, AfterBadSignature::Confirmed));
+    assert!(matches!(keys.refresh_after_bad_signature(&key, younger).await, AfterBadSignature::Unchecked));
+    assert_eq!(provider.asked(), 1);
+}
+
+/// A cache on the way may answer a scheduled fetch with what was published long before.
+#[tokio::test(start_paused = true)]
+async fn a_scheduled_fetch_proves_nothing_about_a_younger_token() {
+    let signer = Signer::new("k1");
+    let provider = Provider::publishing(&[&signer]);
+    let keys = provider.keys().await;
+    let Lookup::Found(key) = keys.lookup(Some("k1"), ALG) else { panic!() };
+    pass(601).await;
+    assert_eq!(provider.asked(), 2);
+    let two_minutes = Duration::from_secs(120);
+    provider.fail();
+    assert!(matches!(keys.refresh_after_bad_signature(&key, two_minutes).await, AfterBadSignature::Unchecked));
 }
 
 #[tokio::test(start_paused = true)]
