@@ -23,7 +23,7 @@ use crate::audit::{Audit, Judgement};
 use crate::clock::{Clock, UnixSeconds};
 use crate::evidence::directory::Directory;
 use crate::evidence::introspection::Introspection;
-use crate::evidence::keys::{Keys, Lookup, VerifyingKey};
+use crate::evidence::keys::{Keys, KeysState, Lookup, VerifyingKey};
 use crate::evidence::signatures::{Signatures, SignaturesStatus};
 use crate::evidence::token::{Presented, Proven, Unproven};
 use crate::evidence::trust_space::TrustSpace;
@@ -131,6 +131,13 @@ impl Gate {
     #[must_use]
     pub fn issuers(&self) -> &[Issuer] {
         &self.issuers
+    }
+
+    /// Whether anybody's token can be judged: one issuer that is away must not take the others' logins out of service with
+    /// it.
+    #[must_use]
+    pub fn can_judge(&self) -> bool {
+        self.issuers.iter().any(|issuer| issuer.keys.state() != KeysState::Unavailable)
     }
 
     /// The signatures held, for the operator's view.

@@ -103,7 +103,8 @@ impl Running {
         }
         let ground = &self.ground;
         let (judge, tickets) = (Arc::clone(&ground.gate).into(), Arc::clone(&ground.tickets));
-        let gate = GateDoor::new(judge, tickets, ground.audit.pseudonyms().clone());
+        let judging = Arc::clone(&ground.gate);
+        let gate = GateDoor::new(judge, tickets, ground.audit.pseudonyms().clone(), move || judging.can_judge());
         let end = self.end();
         self.doors.spawn(async move { ended("gate", gate.serve(door, end).await) });
         Ok(())

@@ -63,8 +63,8 @@ impl AdminDoor {
     /// The transport failed.
     pub async fn serve(self, door: UnixDoor, end: impl Future<Output = ()>) -> Result<(), Error> {
         let mailboxes = MailboxesService { importer: self.importer, directory: self.directory, store: self.store };
-        let router = server("octroi.v1.Mailboxes")
-            .await
+        let (router, _) = server("octroi.v1.Mailboxes").await;
+        let router = router
             .add_service(MailboxesServer::new(mailboxes).max_decoding_message_size(MAX_REQUEST))
             .add_service(TrustSpaceServer::new(self.trust_space).max_decoding_message_size(MAX_REQUEST))
             .add_service(ProbeServer::new(ProbeService(self.probes)))

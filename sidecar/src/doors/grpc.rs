@@ -3,6 +3,7 @@
 //! Allow and deny are both replies; only an outage is an error (UNAVAILABLE), so that no client mistakes one for the
 //! other.
 
+mod health;
 mod tickets;
 
 use std::net::IpAddr;
@@ -12,8 +13,10 @@ use std::time::Duration;
 use tonic::transport::server::Router;
 use tonic::transport::{Error, Server};
 use tonic::{Request, Response, Status};
+use tonic_health::server::HealthReporter;
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
+use self::health::{Readiness, follow, tell};
 use super::ports::Judge;
 use super::unix::UnixDoor;
 use crate::gate::{Attempt, Credentials, Door, Outcome, Protocol};
@@ -43,28 +46,44 @@ pub struct GateDoor {
     judge: Judge,
     tickets: Arc<Tickets>,
     pseudonyms: Pseudonyms,
+    readiness: Readiness,
 }
 
 impl GateDoor {
-    /// A door whose attempts `judge` judges and whose tickets are in `tickets`.
-    #[must_use]
-    pub const fn new(judge: Judge, tickets: Arc<Tickets>, pseudonyms: Pseudonyms) -> Self {
-        Self { judge, tickets, pseudonyms }
+    /// A door whose attempts `judge` judges, whose tickets are in `tickets` and whose health is what `is_ready` says.
+    pub fn new(
+        judge: Judge,
+        tickets: Arc<Tickets>,
+        pseudonyms: Pseudonyms,
+        is_ready: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Self {
+        Self { judge, tickets, pseudonyms, readiness: Arc::new(is_ready) }
     }
 
-    /// Serves on `door` until `end`, with health and reflection.
+    /// Serves on `door` until `end`, with health and reflection. It serves whatever the health is: a decision that can't
+    /// be made is answered as an outage.
     ///
     /// # Errors
     /// The transport failed.
     pub async fn serve(self, door: UnixDoor, end: impl Future<Output = ()>) -> Result<(), Error> {
+        const NAME: &str = "octroi.v1.Gate";
+        let readiness = Arc::clone(&self.readiness);
         let service = GateServer::new(self).max_decoding_message_size(MAX_REQUEST);
-        let router = server("octroi.v1.Gate").await.add_service(service);
-        router.serve_with_incoming_shutdown(door.incoming(), end).await
+        let (router, health) = server(NAME).await;
+        // Before anybody can ask.
+        let ready = readiness();
+        tell(&health, NAME, ready).await;
+        let serving = router.add_service(service).serve_with_incoming_shutdown(door.incoming(), end);
+        tokio::select! {
+            biased;
+            never = follow(&health, NAME, readiness, ready) => match never {},
+            served = serving => served,
+        }
     }
 }
 
-/// A server with limits, health (for the whole and for `service`) and reflection.
-pub(super) async fn server(service: &str) -> Router {
+/// A server with limits, health (for the whole and for `service`, serving until it is told otherwise) and reflection.
+pub(super) async fn server(service: &str) -> (Router, HealthReporter) {
     let (health, checks) = tonic_health::server::health_reporter();
     health.set_service_status(service, tonic_health::ServingStatus::Serving).await;
     let reflection = tonic_reflection::server::Builder::configure()
@@ -73,12 +92,13 @@ pub(super) async fn server(service: &str) -> Router {
         .build_v1()
         .inspect_err(|error| tracing::error!(%error, "no reflection"))
         .ok();
-    Server::builder()
+    let router = Server::builder()
         .timeout(DEADLINE)
         .concurrency_limit_per_connection(PER_CONNECTION)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .add_service(checks)
-        .add_optional_service(reflection)
+        .add_optional_service(reflection);
+    (router, health)
 }
 
 #[tonic::async_trait]

@@ -259,6 +259,12 @@ impl Keys {
         let _ = done.wait_for(|done| done.number > 0).await;
     }
 
+    /// Whether there are usable keys, and whether they are current.
+    #[must_use]
+    pub fn state(&self) -> KeysState {
+        status::state(&self.0.inner)
+    }
+
     /// A picture for the operator.
     #[must_use]
     pub fn status(&self) -> KeysStatus {

@@ -95,6 +95,25 @@ async fn the_gate_answers_with_allow_deny_and_unavailable() -> Result<()> {
 }
 
 #[tokio::test]
+async fn without_keys_the_gates_health_is_bad_and_it_answers_that_it_can_not_tell() -> Result<()> {
+    let mut stage = Stage::start(&Settings::default())?;
+    stage.sidecar.stop()?;
+    provider(stage.psc.stop());
+    fs::remove_dir_all(stage.sidecar.folder().join("state/keys"))?;
+    stage.sidecar.resume()?;
+    let channel = channel(&stage.sidecar, "gate.sock").await?;
+    let request = HealthCheckRequest { service: "octroi.v1.Gate".to_owned() };
+    let mut news = HealthClient::new(channel.clone()).watch(request).await?.into_inner();
+    let status = news.message().await?.context("no news")?.status;
+    ensure!(status == tonic_health::ServingStatus::NotServing as i32, "{status}");
+    let token = stage.psc.token(&doctor_one()).mint();
+    let status =
+        ask(&mut GateClient::new(channel), bearer(&token, UN)).await.err().context("a decision without keys")?;
+    ensure!(status.code() == Code::Unavailable, "{status:?}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_gate_tells_its_health_and_its_contract_and_opens_to_listed_users_alone() -> Result<()> {
     let stage = Stage::start(&Settings::default())?;
     let channel = channel(&stage.sidecar, "gate.sock").await?;

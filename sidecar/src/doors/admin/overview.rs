@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::config::IntrospectionMode;
 use crate::evidence::directory::Directory;
 use crate::evidence::introspection::{BreakerState, IntrospectionStatus};
-use crate::evidence::keys::{KeysState, Origin, Skipped};
+use crate::evidence::keys::{Origin, Skipped};
 use crate::evidence::trust_space::TrustSpace;
 use crate::gate::Gate;
 use crate::proto;
@@ -47,7 +47,7 @@ impl Overview {
     pub fn draw(&self) -> proto::GetStatusResponse {
         let release = self.gate.release();
         let issuers: Vec<_> = self.gate.issuers().iter().map(|issuer| self.issuer(issuer)).collect();
-        let not_ready = not_ready(&issuers);
+        let not_ready = if self.gate.can_judge() { String::new() } else { not_ready(&issuers) };
         let signatures = self.gate.signatures();
         proto::GetStatusResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -96,12 +96,8 @@ impl Overview {
     }
 }
 
-/// Why nobody's token can be judged; empty where somebody's can. One issuer that is away must not take the others'
-/// logins out of service with it.
+/// Why nobody's token can be judged.
 fn not_ready(issuers: &[proto::IssuerStatus]) -> String {
-    if issuers.iter().any(|issuer| issuer.keys_state != KeysState::Unavailable.code()) {
-        return String::new();
-    }
     let each = issuers.iter().map(|issuer| match issuer.keys_error.as_str() {
         "" => format!("{}: none yet", issuer.issuer),
         error => format!("{}: {error}", issuer.issuer),

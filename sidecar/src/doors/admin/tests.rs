@@ -30,8 +30,8 @@ async fn served(probes: Option<Arc<Probes>>) -> Served {
     let lists = TrustSpaceImporter::new(Arc::clone(&store), trust_space.clone(), clock);
     let path = folder.path().join("admin.sock");
     let door = UnixDoor::bind(&path, &[rustix::process::getuid().as_raw()]).unwrap();
-    let router = server("octroi.v1.Mailboxes")
-        .await
+    let (router, _) = server("octroi.v1.Mailboxes").await;
+    let router = router
         .add_service(MailboxesServer::new(service).max_decoding_message_size(MAX_REQUEST))
         .add_service(TrustSpaceServer::new(lists).max_decoding_message_size(MAX_REQUEST))
         .add_service(ProbeServer::new(ProbeService(probes)));

@@ -12,6 +12,13 @@ use crate::tickets::{Standing, StandingJudge, TicketLimits};
 
 /// A client of a door whose judge answers by the mailbox asked for.
 async fn client(folder: &tempfile::TempDir) -> GateClient<tonic::transport::Channel> {
+    client_of(folder, || true).await
+}
+
+async fn client_of(
+    folder: &tempfile::TempDir,
+    is_ready: impl Fn() -> bool + Send + Sync + 'static,
+) -> GateClient<tonic::transport::Channel> {
     let path = folder.path().join("gate.sock");
     let door = UnixDoor::bind(&path, &[rustix::process::getuid().as_raw()]).unwrap();
     let judge = Judge::new(|attempt: Attempt| async move {
@@ -26,7 +33,7 @@ async fn client(folder: &tempfile::TempDir) -> GateClient<tonic::transport::Chan
     });
     let pseudonyms = Pseudonyms::from_key(&[1; 32]);
     let tickets = Arc::new(tickets(pseudonyms.clone()));
-    tokio::spawn(GateDoor::new(judge, tickets, pseudonyms).serve(door, std::future::pending()));
+    tokio::spawn(GateDoor::new(judge, tickets, pseudonyms, is_ready).serve(door, std::future::pending()));
     GateClient::connect(format!("unix:{}", path.display())).await.unwrap()
 }
 
@@ -110,16 +117,26 @@ async fn a_request_that_is_wrong_is_told_by_field_and_the_connection_lives() {
 }
 
 #[tokio::test]
-async fn health_is_served() {
+async fn health_follows_readiness_in_both_directions_while_the_gate_answers() {
+    use tonic_health::ServingStatus::{NotServing, Serving};
     let folder = tempfile::tempdir().unwrap();
-    let _client = client(&folder).await;
+    let ready = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&ready);
+    let mut client = client_of(&folder, move || asked.load(Ordering::SeqCst)).await;
     let socket = format!("unix:{}", folder.path().join("gate.sock").display());
     let channel = tonic::transport::Endpoint::new(socket).unwrap().connect().await.unwrap();
-    let mut health = tonic_health::pb::health_client::HealthClient::new(channel);
+    let health = tonic_health::pb::health_client::HealthClient::new(channel);
+    let mut watched = Vec::new();
     for service in ["", "octroi.v1.Gate"] {
         let asked = tonic_health::pb::HealthCheckRequest { service: service.to_owned() };
-        let status = health.check(asked).await.unwrap().into_inner().status;
-        assert_eq!(status, tonic_health::pb::health_check_response::ServingStatus::Serving as i32);
+        watched.push(health.clone().watch(asked).await.unwrap().into_inner());
+    }
+    for (is_ready, expected) in [(false, NotServing), (true, Serving), (false, NotServing)] {
+        ready.store(is_ready, Ordering::SeqCst);
+        for news in &mut watched {
+            assert_eq!(news.message().await.unwrap().unwrap().status, expected as i32);
+        }
+        assert!(client.authenticate(request("a@x.test")).await.is_ok());
     }
 }
 
