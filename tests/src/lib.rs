@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "real servers are waited for in real time, always with a bound")]
 #![allow(clippy::missing_errors_doc, reason = "every error here is a failed test, and says why by itself")]
 
+pub mod bad_days;
 pub mod clients;
 pub mod dovecot;
 pub mod exim;

@@ -25,6 +25,7 @@ macro_rules! on_both {
 }
 
 mod accepted;
+mod bad_days;
 mod check;
 mod check_configuration;
 mod check_dovecot;

@@ -11,6 +11,7 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "real servers are waited for in real time, always with a bound")]
 
+mod bad_days;
 mod foreign;
 mod logins;
 mod outages;
