@@ -15,6 +15,7 @@ use anyhow::Context as _;
 
 pub use self::doors::Running;
 pub(crate) use self::issuers::build as issuer;
+pub(crate) use self::submission::account;
 use crate::audit::Audit;
 use crate::clock::Clock;
 use crate::config::{self, Config};

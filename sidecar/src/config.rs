@@ -294,6 +294,18 @@ pub struct Check {
     pub non_member: Option<MailboxAddress>,
     /// `[[check.dovecot]]`: the servers to look at.
     pub dovecot: Vec<DovecotServer>,
+    /// `[check.postfix]`: the Postfix to look at. Default none.
+    pub postfix: Option<PostfixServer>,
+}
+
+/// `[check.postfix]`
+#[derive(Clone, Debug)]
+pub struct PostfixServer {
+    /// `root`: the folder that the server sees as `/`, where it runs in a container or chroot. Default `/`.
+    pub root: PathBuf,
+    /// `postconf`: command that prints its parameters, word by word; `-M` and `-P` are added to it. Default
+    /// `["postconf"]`.
+    pub postconf: Vec<String>,
 }
 
 /// `[[check.dovecot]]`

@@ -147,6 +147,19 @@ impl Postfix {
         (&self.root, self.mail.seen_as.trim_end_matches("/mail"))
     }
 
+    /// The command that prints the parameters of a folder in [`Self::folder`], word by word, as this host has to call it.
+    pub fn postconf(&self, folder: &str) -> Result<Vec<String>> {
+        let path = self.folder.join(folder);
+        let seen_as = format!("/{}", path.strip_prefix(&self.root)?.display());
+        let root = self.root.display().to_string();
+        Ok(["/usr/sbin/chroot", &root, "/usr/sbin/postconf", "-c", &seen_as].map(str::to_owned).into())
+    }
+
+    /// What the server sees as `/`.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// All that it has logged so far.
     pub fn log(&self) -> String {
         fs::read(self.folder.join("postfix.log"))

@@ -73,7 +73,10 @@ impl Running {
 }
 
 /// Who the mail server is, by numbers.
-fn account(user: &config::User) -> anyhow::Result<(Uid, Gid)> {
+///
+/// # Errors
+/// This system knows no user of that name.
+pub(crate) fn account(user: &config::User) -> anyhow::Result<(Uid, Gid)> {
     match user {
         config::User::Numbers { uid, gid } => Ok((Uid::from_raw(*uid), Gid::from_raw(*gid))),
         config::User::Name(name) => {

@@ -12,7 +12,8 @@ use super::files::Base;
 use super::problem::Problem;
 use super::reader::{At, Report, Section};
 use super::{
-    Audit, Check, Config, Dovecot, DovecotServer, DovecotVersion, Issuer, Metrics, Policy, Rails, Server, Tls,
+    Audit, Check, Config, Dovecot, DovecotServer, DovecotVersion, Issuer, Metrics, Policy, PostfixServer, Rails,
+    Server, Tls,
 };
 use super::{domain, evidence, issuer, policy, postfix, throttle};
 use crate::evidence::directory::MailboxAddress;
@@ -238,9 +239,27 @@ fn check(mut section: Section<'_, '_>, base: &Base<'_>) -> Check {
     }
     let servers = section.sections("dovecot");
     let dovecot = servers.into_iter().filter_map(|server| dovecot_server(server, base)).collect();
+    let postfix = section.optional_section("postfix").map(|server| postfix_server(server, base));
     section.finish();
     let address = |at: Option<At<MailboxAddress>>| at.map(|at| at.value);
-    Check { canary: address(canary), non_member: address(non_member), dovecot }
+    Check { canary: address(canary), non_member: address(non_member), dovecot, postfix }
+}
+
+fn postfix_server(mut section: Section<'_, '_>, base: &Base<'_>) -> PostfixServer {
+    let root = base.path(&mut section, "root", "/").value;
+    let postconf = command(&mut section, "postconf", &["postconf"]);
+    section.finish();
+    PostfixServer { root, postconf }
+}
+
+/// A command, word by word.
+fn command(section: &mut Section<'_, '_>, key: &'static str, default: &[&str]) -> Vec<String> {
+    let Some(list) = section.list(key) else { return default.iter().map(ToString::to_string).collect() };
+    if list.value.is_empty() {
+        let remedy = format!("write {default:?}");
+        list.complain(section.report(), "expected a command, found an empty list", &remedy);
+    }
+    list.value.iter().map(|word| word.value.to_owned()).collect()
 }
 
 fn dovecot_server(mut section: Section<'_, '_>, base: &Base<'_>) -> Option<DovecotServer> {
@@ -259,11 +278,7 @@ fn dovecot_server(mut section: Section<'_, '_>, base: &Base<'_>) -> Option<Dovec
         holds.then(|| text.to_owned()).ok_or_else(|| format!("expected a host name or an IP address, found {text:?}"))
     });
     let root = base.path(&mut section, "root", "/").value;
-    let doveconf = section.list("doveconf");
-    if let Some(list) = doveconf.as_ref().filter(|list| list.value.is_empty()) {
-        list.complain(section.report(), "expected a command, found an empty list", "write [\"doveconf\", \"-n\"]");
-    }
-    let words = |list: At<Vec<At<&str>>>| list.value.iter().map(|word| word.value.to_owned()).collect();
+    let doveconf = command(&mut section, "doveconf", &["doveconf", "-n"]);
     let server = version.map(|version| DovecotServer {
         version: version.value,
         tls: tls.map_or(Tls::Implicit, |at| at.value),
@@ -271,7 +286,7 @@ fn dovecot_server(mut section: Section<'_, '_>, base: &Base<'_>) -> Option<Dovec
         server_name: server_name.map_or_else(|| domain::host(&imap).to_owned(), |at| at.value),
         imap,
         root,
-        doveconf: doveconf.map_or_else(|| vec!["doveconf".to_owned(), "-n".to_owned()], words),
+        doveconf,
     });
     section.finish();
     server

@@ -30,6 +30,7 @@ mod check;
 mod check_configuration;
 mod check_dovecot;
 mod check_live;
+mod check_postfix;
 mod check_token;
 mod door;
 mod foreign;

@@ -11,15 +11,11 @@ mod tokens24;
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
 
 use self::parse::Block;
+use super::command;
 use super::report::Report;
 use crate::config::{Dovecot, DovecotServer, DovecotVersion};
-
-const DEADLINE: Duration = Duration::from_secs(30);
-/// Largest output that is read, bytes: a server with thousands of blocks stays far below.
-const MAX_OUTPUT: usize = 4 * 1024 * 1024;
 
 /// What a rule needs to know beside the settings.
 struct Look<'a> {
@@ -38,30 +34,13 @@ pub(super) async fn look(server: &DovecotServer, ours: Option<&Dovecot>, report:
         return;
     };
     let command = server.doveconf.join(" ");
-    match printed(&server.doveconf).await {
+    match command::printed(&server.doveconf).await {
         Ok(text) => examine(&place, server, &text, ours, report),
         Err(error) => {
             let remedy = "correct doveconf in [[check.dovecot]], and run this check as root";
             report.mistake(place, format!("`{command}` can't be run: {error}"), remedy);
         }
     }
-}
-
-/// Runs `doveconf`.
-async fn printed(words: &[String]) -> Result<String, String> {
-    let (program, arguments) = words.split_first().ok_or("the command is empty")?;
-    let run = tokio::process::Command::new(program).args(arguments).kill_on_drop(true).output();
-    let output = tokio::time::timeout(DEADLINE, run).await.map_err(|_| "no end within 30 s")?;
-    let output = output.map_err(|error| error.to_string())?;
-    if !output.status.success() {
-        let told = String::from_utf8_lossy(&output.stderr);
-        let first: String = told.lines().next().unwrap_or_default().chars().take(200).collect();
-        return Err(format!("{} ({first})", output.status));
-    }
-    if output.stdout.len() > MAX_OUTPUT {
-        return Err(format!("more than {MAX_OUTPUT} bytes"));
-    }
-    String::from_utf8(output.stdout).map_err(|_| "no UTF-8".to_owned())
 }
 
 /// Holds printed settings against every rule.

@@ -29,6 +29,12 @@ pub(super) async fn look(config: &Config, postconf: Option<&str>, token: Option<
     }
 }
 
+/// Bytes of an AUTH line with this token; without one, with the largest that Dovecot takes, so that both servers take the
+/// same.
+pub(super) fn line_of(token: Option<usize>) -> usize {
+    (token.unwrap_or(DOVECOT) + AROUND).div_ceil(3) * 4
+}
+
 fn dovecot(token: Option<usize>, report: &mut Report) {
     match token {
         None => report.unchecked(
@@ -52,10 +58,8 @@ fn postfix(command: &str, limit: Option<usize>, token: Option<usize>, report: &m
         report.mistake("Postfix", format!("{command} -h line_length_limit gave no number"), "name it with --postconf");
         return;
     };
-    // Without a token: the largest that Dovecot takes, so that both servers take the same.
     let size = token.unwrap_or(DOVECOT);
-    let needed = (size + AROUND).div_ceil(3) * 4;
-    if limit < needed {
+    if limit < line_of(token) {
         let what = format!("line_length_limit = {limit} cuts the AUTH line of a token of {size} bytes");
         report.mistake(
             "Postfix",

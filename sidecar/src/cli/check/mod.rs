@@ -3,9 +3,11 @@
 //! Nothing is changed anywhere. What could not be looked at is told as such and never passes for good. No secret and
 //! no token is printed.
 
+mod command;
 mod dovecot;
 mod limits;
 mod live;
+mod postfix;
 mod provider;
 mod report;
 mod sidecar;
@@ -70,6 +72,10 @@ async fn everything(config: &Config, options: &Options, token: Option<&Token>, r
         provider::look(issuer, given.as_ref(), leeway, report).await;
     }
     limits::look(config, options.postconf.as_deref(), token.map(|token| token.expose().len()), report).await;
+    if let Some(server) = &config.check.postfix {
+        let line = limits::line_of(token.map(|token| token.expose().len()));
+        postfix::look(server, config.postfix.as_ref(), line, report).await;
+    }
     for server in &config.check.dovecot {
         dovecot::look(server, config.dovecot.as_ref(), report).await;
     }

@@ -175,8 +175,8 @@ fn a_cache_on_2_4_holds_no_token() {
 #[tokio::test]
 async fn a_doveconf_that_fails_is_told() {
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-    assert_eq!(printed(&words(&["echo", "# 2.3.1 (x): y"])).await.unwrap(), "# 2.3.1 (x): y\n");
+    assert_eq!(command::printed(&words(&["echo", "# 2.3.1 (x): y"])).await.unwrap(), "# 2.3.1 (x): y\n");
     for command in [&["false"][..], &["/nowhere/doveconf"], &[]] {
-        assert!(printed(&words(command)).await.is_err());
+        assert!(command::printed(&words(command)).await.is_err());
     }
 }
