@@ -144,7 +144,7 @@ fn bearer(cursor: &mut Cursor<'_>, name: &[u8], spaces: Spaces) -> Option<Range<
     let rest = rest.strip_prefix(b" ").filter(|_| scheme.eq_ignore_ascii_case(b"Bearer"))?;
     let token = match spaces {
         Spaces::One => rest,
-        Spaces::Some => rest.trim_ascii_start(),
+        Spaces::Some => rest.get(rest.iter().take_while(|&&byte| byte == b' ').count()..).unwrap_or_default(),
     };
     (!token.is_empty() && token.iter().all(u8::is_ascii_graphic)).then(|| end - token.len()..end)
 }

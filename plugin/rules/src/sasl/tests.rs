@@ -126,6 +126,8 @@ fn an_oauthbearer_message_of_any_other_form_is_refused() {
         "n,,\x01auth=Bearer\x01\x01",
         "n,,\x01auth=Bearer \x01\x01",
         "n,,\x01auth=Bearer\tt\x01\x01",
+        "n,,\x01auth=Bearer \tt\x01\x01",
+        "n,,\x01auth=Bearer \r\nt\x01\x01",
         "n,,\x01auth=Bearer t u\x01\x01",
         "n,,\x01AUTH=Bearer t\x01\x01",
         "user=a@b.test\x01auth=Bearer t\x01\x01",
