@@ -99,7 +99,7 @@ pub(super) struct LoginRequest {
 impl LoginRequest {
     /// Reads the body. `None`: not the JSON that was asked for.
     pub(super) fn parse(body: &[u8]) -> Option<Self> {
-        serde_json::from_slice(body).ok()
+        object(body)
     }
 
     pub(super) fn mechanism(&self) -> Mechanism {
@@ -135,12 +135,19 @@ pub(super) struct LoginReport {
 impl LoginReport {
     /// Reads the body. `None`: not the JSON that was asked for.
     pub(super) fn parse(body: &[u8]) -> Option<Self> {
-        serde_json::from_slice(body).ok()
+        object(body)
     }
 
     pub(super) fn mechanism(&self) -> Mechanism {
         Mechanism::of(&self.mech)
     }
+}
+
+/// Reads a JSON object. All of it must be UTF-8 (RFC 8259 section 8.1), the members that nobody here looks at as well; and
+/// an array, whose elements Serde would take for the members in their order, is none.
+fn object<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Option<T> {
+    let text = str::from_utf8(body).ok()?.trim_start_matches([' ', '\t', '\r', '\n']);
+    text.starts_with('{').then(|| serde_json::from_str(text).ok()).flatten()
 }
 
 /// The leading printable ASCII of `text`, at most [`WORD_BYTES`].
@@ -176,6 +183,7 @@ mod tests {
             b"{}",
             b"[]",
             b"null",
+            br#"["a@x.test","PLAIN"]"#,
             b"\xff",
             br#"{"user":"a"}"#,
             br#"{"mech":"PLAIN"}"#,
@@ -183,6 +191,7 @@ mod tests {
             br#"{"user":1,"mech":"PLAIN"}"#,
             br#"{"user":"a","mech":"XOAUTH2","handle":null}"#,
             br#"{"user":"a","mech":"PLAIN"} x"#,
+            b"{\"user\":\"a\",\"mech\":\"PLAIN\",\"pid\":\"\xff\"}",
         ] {
             assert!(LoginRequest::parse(bad).is_none(), "{}", String::from_utf8_lossy(bad));
         }
