@@ -4,7 +4,6 @@
 //! for it are in that folder too, so the place comes before the sidecar and the sidecar before the server. Must never
 //! touch the host's own mail configuration, and must never outlive the test.
 
-pub mod clients;
 mod files;
 
 use std::fs;

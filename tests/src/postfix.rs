@@ -142,11 +142,6 @@ impl Postfix {
         &self.folder
     }
 
-    /// Its root, and its folder as a program in there sees it.
-    pub(crate) fn seen_from_its_root(&self) -> (&Path, &str) {
-        (&self.root, self.mail.seen_as.trim_end_matches("/mail"))
-    }
-
     /// The command that prints the parameters of a folder in [`Self::folder`], word by word, as this host has to call it.
     pub fn postconf(&self, folder: &str) -> Result<Vec<String>> {
         let path = self.folder.join(folder);

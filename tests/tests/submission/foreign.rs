@@ -5,7 +5,7 @@
 use anyhow::{Result, ensure};
 use octroi_psc::{Deviation, doctor_one};
 use octroi_tests::sasl::{Credential, Mechanism};
-use octroi_tests::smtp::clients::{self, Message, Seen};
+use octroi_tests::smtp::clients::{self, Message, Seen, Server};
 
 use crate::stage::{DEUX, LOGGED_IN, Stage, UN, subject};
 
@@ -29,15 +29,15 @@ fn tokens(stage: &Stage) -> Result<(String, String)> {
 #[tokio::test]
 async fn curl_sends_and_is_refused() -> Result<()> {
     let stage = Stage::shared();
-    let (good, expired) = tokens(stage)?;
+    let (server, (good, expired)) = (Server::from(&stage.postfix), tokens(stage)?);
     for initial_response in [true, false] {
         let subject = subject();
-        let seen = clients::curl(&stage.postfix, UN, &good, initial_response, message(UN, &subject)).await?;
+        let seen = clients::curl(&server, UN, &good, initial_response, message(UN, &subject)).await?;
         is(&seen, LOGGED_IN, true)?;
         stage.postfix.delivered(DEUX, &subject).await?;
-        let seen = clients::curl(&stage.postfix, UN, &good, initial_response, message(DEUX, &subject)).await?;
+        let seen = clients::curl(&server, UN, &good, initial_response, message(DEUX, &subject)).await?;
         is(&seen, LOGGED_IN, false)?;
-        let seen = clients::curl(&stage.postfix, UN, &expired, initial_response, message(UN, &subject)).await?;
+        let seen = clients::curl(&server, UN, &expired, initial_response, message(UN, &subject)).await?;
         is(&seen, EXPIRED, false)?;
     }
     Ok(())
@@ -46,19 +46,19 @@ async fn curl_sends_and_is_refused() -> Result<()> {
 #[tokio::test]
 async fn smtplib_sends_and_is_refused() -> Result<()> {
     let stage = Stage::shared();
-    let (good, expired) = tokens(stage)?;
+    let (server, (good, expired)) = (Server::from(&stage.postfix), tokens(stage)?);
     for (mechanism, initial_response) in
         [(Mechanism::Xoauth2, true), (Mechanism::Xoauth2, false), (Mechanism::Oauthbearer, true)]
     {
         let subject = subject();
         let credential = Credential { mechanism, mailbox: UN, secret: &good };
-        let seen = clients::smtplib(&stage.postfix, &credential, initial_response, message(UN, &subject)).await?;
+        let seen = clients::smtplib(&server, &credential, initial_response, message(UN, &subject)).await?;
         is(&seen, LOGGED_IN, true)?;
         stage.postfix.delivered(DEUX, &subject).await?;
-        let seen = clients::smtplib(&stage.postfix, &credential, initial_response, message(DEUX, &subject)).await?;
+        let seen = clients::smtplib(&server, &credential, initial_response, message(DEUX, &subject)).await?;
         is(&seen, LOGGED_IN, false)?;
         let credential = Credential { secret: &expired, ..credential };
-        let seen = clients::smtplib(&stage.postfix, &credential, initial_response, message(UN, &subject)).await?;
+        let seen = clients::smtplib(&server, &credential, initial_response, message(UN, &subject)).await?;
         is(&seen, EXPIRED, false)?;
     }
     Ok(())
@@ -67,15 +67,15 @@ async fn smtplib_sends_and_is_refused() -> Result<()> {
 #[tokio::test]
 async fn msmtp_sends_and_is_refused() -> Result<()> {
     let stage = Stage::shared();
-    let (good, expired) = tokens(stage)?;
+    let (server, (good, expired)) = (Server::from(&stage.postfix), tokens(stage)?);
     for mechanism in [Mechanism::Xoauth2, Mechanism::Oauthbearer] {
         let subject = subject();
         let credential = Credential { mechanism, mailbox: UN, secret: &good };
-        let seen = clients::msmtp(&stage.postfix, &credential, message(UN, &subject)).await?;
-        is(&seen, "235", true)?;
+        let seen = clients::msmtp(&server, &credential, message(UN, &subject)).await?;
+        is(&seen, LOGGED_IN, true)?;
         stage.postfix.delivered(DEUX, &subject).await?;
         let credential = Credential { secret: &expired, ..credential };
-        let seen = clients::msmtp(&stage.postfix, &credential, message(UN, &subject)).await?;
+        let seen = clients::msmtp(&server, &credential, message(UN, &subject)).await?;
         is(&seen, EXPIRED, false)?;
     }
     Ok(())
