@@ -28,6 +28,8 @@ pub struct Setup {
     pub mailboxes: Vec<String>,
     /// Most smtpd processes of each submission service; nothing: as shipped.
     pub processes: Option<u16>,
+    /// Lines of the site's own `main.cf`, behind the others.
+    pub main: &'static str,
 }
 
 impl Setup {

@@ -29,18 +29,18 @@ pub(super) fn write(place: &Place, setup: &Setup, ports: Ports, account: (u32, u
     put(&etc.join("authority.pem"), &pki.authority_pem, 0o644)?;
     let mailboxes: String = setup.mailboxes.iter().map(|address| format!("{address} {address}/\n")).collect();
     put(&etc.join("mailboxes"), &mailboxes, 0o644)?;
-    put(&etc.join("main.cf"), &main(place), 0o644)?;
+    put(&etc.join("main.cf"), &main(place, setup), 0o644)?;
     put(&etc.join("master.cf"), &master(root, setup, ports)?, 0o644)?;
     fs::copy(root.join("etc/postfix/dynamicmaps.cf"), etc.join("dynamicmaps.cf"))?;
     Ok(())
 }
 
-fn main(place: &Place) -> String {
+fn main(place: &Place, setup: &Setup) -> String {
     let site = include_str!("../../postfix/main.cf")
         .replace("@DIR@", &place.seen_as)
         .replace("@MAIL@", &MailFolder::within(place).seen_as)
         .replace("@UID@", &MAIL_UID.to_string());
-    format!("{site}\n{}", include_str!("../../../integrations/postfix/main.cf"))
+    format!("{site}{}\n{}", setup.main, include_str!("../../../integrations/postfix/main.cf"))
 }
 
 fn master(root: &Path, setup: &Setup, ports: Ports) -> Result<String> {

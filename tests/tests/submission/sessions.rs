@@ -64,6 +64,35 @@ async fn follow_one_another(stage: &Stage, form: Form, one: &str, two: &str, exp
     last.quit().await
 }
 
+/// A proxy that Postfix trusts says who its client is (XCLIENT), and the sidecar has seen no login of theirs. The earlier
+/// client's has the same name and is not theirs: it was forgotten when they connected.
+#[tokio::test]
+async fn who_only_a_proxy_vouches_for_does_not_send_under_an_earlier_client_s_login() -> Result<()> {
+    let main = "smtpd_authorized_xclient_hosts = 127.0.0.1\n";
+    let stage = Stage::start("off", "", &Setup { processes: Some(1), main, ..site() })?;
+    for form in [FORMS[0], FORMS[1]] {
+        let mut first = stage.logged_in(form, UN, &stage.psc.token(&doctor_one()).mint()).await?;
+        stage.arrives(&mut first, UN, DEUX).await?;
+        first.quit().await?;
+
+        let mut proxy = Smtp::connect(&stage.postfix, form.security).await?;
+        let reply = proxy.command(&format!("XCLIENT LOGIN={UN}")).await?;
+        ensure!(reply.code == 220, "{}\n{}", proxy.transcript(), stage.sidecar.log());
+        ensure!(proxy.ehlo().await?.accepted(), "{}", proxy.transcript());
+        let reply = proxy.submit(UN, &[DEUX], "essai").await?;
+        ensure!(
+            reply.line().starts_with("450 4.3.0 ") && reply.line().contains("Login unknown"),
+            "{}",
+            proxy.transcript()
+        );
+        proxy.quit().await?;
+    }
+    for service in ["submission", "submissions"] {
+        ensure!(processes(&stage.postfix, service)?.len() == 1, "{service}: several processes");
+    }
+    Ok(())
+}
+
 /// Each has a process of its own; an EHLO in between changes nothing.
 #[tokio::test]
 async fn two_clients_at_once_are_two_logins() -> Result<()> {

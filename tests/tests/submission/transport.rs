@@ -118,3 +118,21 @@ async fn without_a_login_the_submission_ports_tell_and_take_nothing() -> Result<
     }
     Ok(())
 }
+
+/// BDAT (RFC 3030) in the place of DATA: Postfix asks the same questions.
+#[tokio::test]
+async fn a_message_in_chunks_is_asked_about_like_any_other() -> Result<()> {
+    let stage = Stage::shared();
+    let mut smtp = stage.logged_in(FORMS[0], UN, &stage.psc.token(&doctor_one()).mint()).await?;
+    let (own, foreign) = (subject(), subject());
+    for (sender, subject) in [(UN, &own), (DEUX, &foreign)] {
+        smtp.mail(sender).await?;
+        smtp.rcpt(DEUX).await?;
+        let chunk = format!("From: <{sender}>\r\nSubject: {subject}\r\n\r\nBonjour.");
+        let reply = smtp.command(&format!("BDAT {} LAST\r\n{chunk}", chunk.len() + 2)).await?;
+        ensure!(reply.accepted() == (sender == UN), "{}", smtp.transcript());
+    }
+    stage.postfix.delivered(DEUX, &own).await?;
+    ensure!(stage.postfix.messages(DEUX, &foreign)?.is_empty(), "{}", stage.postfix.log());
+    Ok(())
+}

@@ -28,7 +28,7 @@ pub(super) struct Question {
 /// `protocol_state`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
-    /// A new client.
+    /// A new client, on a new connection or behind a proxy that Postfix trusts (`XCLIENT`).
     Connect,
     /// `HELO`, `EHLO`, `VRFY`, `ETRN`: nothing is sent yet.
     Aside,
@@ -110,7 +110,8 @@ fn text(value: Option<&[u8]>) -> String {
 
 fn parse_state(value: Option<&[u8]>) -> Result<State, Malformed> {
     match value.unwrap_or_default() {
-        b"CONNECT" => Ok(State::Connect),
+        // Postfix names the command after which it begins anew, as its list of states does not say.
+        b"CONNECT" | b"XCLIENT" => Ok(State::Connect),
         b"EHLO" | b"HELO" | b"VRFY" | b"ETRN" => Ok(State::Aside),
         b"MAIL" => Ok(State::Transaction(Stage::Mail)),
         b"RCPT" => Ok(State::Transaction(Stage::Rcpt)),

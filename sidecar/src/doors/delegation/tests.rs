@@ -119,6 +119,10 @@ async fn one_smtpd_serves_two_clients_and_the_firsts_login_does_not_leak() {
     let silent = ask(&mut smtpd, &question("MAIL", "", "a@x.test", "")).await;
     assert_eq!(silent, refused(SubmissionReason::NotAuthenticated));
     assert_eq!(ask(&mut smtpd, &question("MAIL", "a@x.test", "a@x.test", "")).await, unknown());
+    // Nor does one whom a trusted proxy names instead: for Postfix that is a new client as well.
+    bench.log_in(7, "a@x.test");
+    assert_eq!(ask(&mut smtpd, &question("XCLIENT", "a@x.test", "", "")).await, DUNNO);
+    assert_eq!(ask(&mut smtpd, &question("MAIL", "a@x.test", "a@x.test", "")).await, unknown());
     // The third does, as somebody else.
     bench.log_in(7, "b@x.test");
     assert_eq!(ask(&mut smtpd, &question("MAIL", "a@x.test", "a@x.test", "")).await, unknown());
