@@ -12,7 +12,7 @@ endif
 # command chooses the same features: a build of the programs alone would compile wasmtime a second time.
 BUILD = $(CARGO) build --locked --bins --tests
 
-.PHONY: demo test bench lint prepare
+.PHONY: demo test bench fuzz lint prepare
 
 demo: prepare
 	$(BUILD)
@@ -26,6 +26,12 @@ test: prepare
 bench:
 	@sh tests/prepare.sh bench
 	$(CARGO) $(RUN) bench --locked -p octroi-tests --bench bench
+
+# TIME seconds for each target of tests/fuzz, or for those that TARGETS names.
+TIME = 60
+fuzz:
+	@sh tests/prepare.sh fuzz
+	@sh tests/fuzz/run.sh $(TIME) $(TARGETS)
 
 lint:
 	$(CARGO) fmt --check

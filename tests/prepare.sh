@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the demo and the tests need beside rustup, gcc and apt; with the argument `bench`, what the benchmarks
-# compare with as well. Says so first. It starts no service and leaves none of them enabled: the tests start their own
-# servers, with their own configuration, in folders of their own.
+# compare with as well; with `fuzz`, a C++ compiler. Says so first. It starts no service and leaves none of them enabled:
+# the tests start their own servers, with their own configuration, in folders of their own.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -11,6 +11,7 @@ as_root() {
 
 wanted='debootstrap procps curl python3 isync libsasl2-modules-kdexoauth2 ca-certificates'
 [ "${1:-}" != bench ] || wanted="$wanted haproxy postfwd"
+[ "${1:-}" != fuzz ] || wanted="$wanted g++"
 missing=
 for package in $wanted; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"

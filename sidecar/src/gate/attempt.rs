@@ -79,7 +79,9 @@ pub struct Attempt {
 pub struct DecisionId(u128);
 
 impl DecisionId {
-    pub(crate) fn random() -> Self {
+    /// A name for a new decision, in service or in a test of what comes after the gate.
+    #[must_use]
+    pub fn random() -> Self {
         let mut bytes = [0; 16];
         // A generator that fails leaves the zero name: it joins records, it protects nothing.
         let _ = aws_lc_rs::rand::fill(&mut bytes);
