@@ -1,4 +1,4 @@
-//! CPU time and memory as the kernel counts them.
+//! CPU time as the kernel counts it.
 //!
 //! A server's CPU time is the sum over its threads of the first field of `/proc/PID/task/TID/schedstat` (nanoseconds on
 //! a CPU, user and system together), over the process and its descendants. A thread that ends within a measurement takes
@@ -45,15 +45,4 @@ fn children(pid: u32) -> Vec<u32> {
 pub(crate) fn of_thread() -> Duration {
     let spent = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::new(spent.tv_sec.unsigned_abs(), u32::try_from(spent.tv_nsec).unwrap_or_default())
-}
-
-/// Proportional set size of a process, in MiB: its own memory, and its share of what it shares.
-///
-/// # Errors
-/// The process is gone.
-pub(crate) fn proportional_set_size(pid: u32) -> anyhow::Result<f64> {
-    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).context("the measured process is gone")?;
-    let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).context("no Pss in smaps_rollup")?;
-    let kibibytes: f64 = line.trim().trim_end_matches("kB").trim().parse().context("Pss")?;
-    Ok(kibibytes / 1024.0)
 }

@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use octroi_psc::{Endpoint, Psc};
+use octroi_tests::memory::proportional_set_size;
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 
 use self::bad::{Addresses, Flood, Kind};
 use crate::bench::Bench;
 use crate::contest::ROUNDS;
-use crate::cpu;
 use crate::credentials::Credentials;
 use crate::figure::{Figure, Goal, Spread};
 use crate::introspect;
@@ -77,7 +77,7 @@ impl Arena<'_> {
     /// The flood in as many parts as there are rounds, each after a calm.
     async fn many_addresses(&self, provider: &Psc) -> anyhow::Result<Vec<Figure>> {
         self.saturated(None).await?;
-        let (before, fetched) = (cpu::proportional_set_size(self.server.pid())?, provider.calls(Endpoint::Certs));
+        let (before, fetched) = (proportional_set_size(self.server.pid())?, provider.calls(Endpoint::Certs));
         let (begun, mut addresses) = (Instant::now(), Addresses::default());
         let (mut calm, mut flooded, mut grown) = (Vec::new(), Vec::new(), Vec::new());
         for round in 0..ROUNDS {
@@ -85,7 +85,7 @@ impl Arena<'_> {
             calm.push(self.arrivals(None, &mut addresses).await?);
             let share = (round + 1) * TOKENS / ROUNDS - round * TOKENS / ROUNDS;
             flooded.push(self.arrivals(Some(share), &mut addresses).await?);
-            grown.push(cpu::proportional_set_size(self.server.pid())? - before);
+            grown.push(proportional_set_size(self.server.pid())? - before);
             self.bench.progress().inc(1);
         }
         let due = (begun.elapsed().as_secs_f64() / FLOOR).floor() + 1.0;

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
+use octroi_tests::memory::proportional_set_size;
 
 use crate::bench::Bench;
 use crate::contest::ROUNDS;
-use crate::cpu;
 use crate::credentials::Credentials;
 use crate::figure::{Figure, Goal, Spread};
 use crate::sidecar;
@@ -28,7 +28,7 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
         bench.progress().set_message("start and rest");
         let sidecar = sidecar::start(bench, &credentials, &sidecar::Options::SHIPPED).await?;
         tokio::time::sleep(Duration::from_secs(2)).await;
-        sizes.push(cpu::proportional_set_size(sidecar.pid())?);
+        sizes.push(proportional_set_size(sidecar.pid())?);
         bench.progress().inc(1);
     }
     let spread = Spread::of(sizes).context("no starts")?;

@@ -10,6 +10,7 @@ pub mod dovecot;
 pub mod exim;
 pub mod imap;
 pub mod logins;
+pub mod memory;
 pub mod pki;
 pub mod postfix;
 pub mod sasl;
