@@ -58,7 +58,12 @@ async fn ask(socket: &Path, request: RedeemTicketRequest) -> Result<String, Refu
             });
         }
     };
-    match reply.outcome {
+    verdict(reply.outcome)
+}
+
+/// What an answer says.
+fn verdict(outcome: Option<Outcome>) -> Result<String, Refusal> {
+    match outcome {
         Some(Outcome::Allowed(allowed)) => match <[String; 1]>::try_from(allowed.mailboxes) {
             Ok([mailbox]) => Ok(mailbox),
             Err(_) => Err(Refusal::Unavailable("the sidecar's answer is not about one mailbox".to_owned())),
@@ -74,4 +79,25 @@ async fn ask(socket: &Path, request: RedeemTicketRequest) -> Result<String, Refu
 fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     let chain = std::iter::successors(Some(error), |error| error.source());
     chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::{Allowed, Denied};
+
+    #[test]
+    fn an_answer_lets_in_by_one_mailbox_and_a_strange_one_is_no_wrong_password() {
+        let allowed = |mailboxes: &[&str]| {
+            let mailboxes = mailboxes.iter().map(ToString::to_string).collect();
+            verdict(Some(Outcome::Allowed(Allowed { mailboxes, ..Allowed::default() })))
+        };
+        assert_eq!(allowed(&["a@x.test"]), Ok("a@x.test".to_owned()));
+        for strange in [allowed(&[]), allowed(&["a@x.test", "b@x.test"]), verdict(None)] {
+            assert!(matches!(strange, Err(Refusal::Unavailable(_))), "{strange:?}");
+        }
+        let denied = Denied { reason: "ticket-used".to_owned(), message: "m".to_owned() };
+        let told = "the ticket is refused: ticket-used: m".to_owned();
+        assert_eq!(verdict(Some(Outcome::Denied(denied))), Err(Refusal::Denied(Some(told))));
+    }
 }

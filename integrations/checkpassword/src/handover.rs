@@ -136,6 +136,18 @@ mod tests {
     }
 
     #[test]
+    fn dovecots_reply_program_gets_no_home_and_may_not_be_cached() {
+        let command = command(&Form::Dovecot, "a@x.test", &["reply".into(), "argument".into()]).unwrap();
+        let environment: Vec<_> = command.get_envs().collect();
+        let set = |name: &str| environment.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
+        assert_eq!(set("HOME"), Some(None), "a home of the caller's would become the mailbox's");
+        for (name, value) in [("USER", "a@x.test"), ("EXTRA", "nocache"), ("nocache", "y")] {
+            assert_eq!(set(name), Some(Some(OsStr::new(value))), "{name}");
+        }
+        assert!(super::command(&Form::Dovecot, "a@x.test", &[]).is_err(), "no program");
+    }
+
+    #[test]
     fn nothing_is_run_as_root() {
         assert!(matches!(Form::of(None, place(None, Some("/mail/%u")), true), Err(Refusal::Misused(_))));
         let mail = place(Some("mail"), None);

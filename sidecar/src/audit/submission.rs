@@ -206,6 +206,18 @@ mod tests {
         let (line, _) = line(&unknown);
         assert_eq!((&line["mailbox"], &line["reason"]), (&"dr@x.test".into(), &"login-unknown".into()));
         assert!(["decision", "identity", "issuer", "policy"].iter().all(|name| line.get(*name).is_none()), "{line}");
+        let (_, text) = self::line(&Submitted { sasl_username: "eyJplanted.token", ..unknown });
+        assert!(!text.contains("planted"), "{text}");
+    }
+
+    #[test]
+    fn numbers_stand_there_where_they_are_known() {
+        let login = login();
+        let allowed = submitted(&login, SubmissionOutcome::Allow);
+        let (known, _) = line(&Submitted { recipients: 3, bytes: 4_000, ..allowed });
+        assert_eq!((&known["recipients"], &known["bytes"]), (&3.into(), &4_000.into()));
+        let (unknown, _) = line(&Submitted { recipients: 0, bytes: 0, ..allowed });
+        assert!(unknown.get("recipients").is_none() && unknown.get("bytes").is_none(), "{unknown}");
     }
 
     #[test]
@@ -218,6 +230,9 @@ mod tests {
         assert!(Submitted { stage: Stage::EndOfMessage, ..allowed }.matters());
         for reason in SubmissionReason::ALL {
             assert!(submitted(&login, SubmissionOutcome::Deny(*reason)).matters());
+        }
+        for reason in UnavailableReason::ALL {
+            assert!(submitted(&login, SubmissionOutcome::Unavailable(*reason)).matters());
         }
     }
 }

@@ -138,5 +138,8 @@ mod tests {
         assert_eq!(joins.len(), 2);
         assert_eq!(joins.find(1, "a@x.test", NOW.plus(3)), None);
         assert!(joins.find(2, "b@x.test", NOW.plus(3)).is_some() && joins.find(3, "c@x.test", NOW.plus(3)).is_some());
+        // Those whose life is over go all at once.
+        joins.record(4, login("d@x.test", NOW.plus(200)));
+        assert_eq!(joins.len(), 1);
     }
 }

@@ -49,6 +49,13 @@ impl Bench {
     }
 
     async fn issue(&self) -> Ticket {
+        match self.ask().await {
+            IssueOutcome::Issued { ticket, .. } => ticket,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn ask(&self) -> IssueOutcome {
         let attempt = Attempt {
             credentials: Credentials::Bearer(Token::new("planted-token")),
             mailbox: Some("a@x.test".to_owned()),
@@ -56,10 +63,7 @@ impl Bench {
             door: Door::Ticket,
             client: Some([192, 0, 2, 1].into()),
         };
-        match self.tickets.issue(attempt).await.outcome {
-            IssueOutcome::Issued { ticket, .. } => ticket,
-            other => panic!("{other:?}"),
-        }
+        self.tickets.issue(attempt).await.outcome
     }
 
     fn redeem(&self, ticket: &Ticket) -> String {
@@ -90,6 +94,21 @@ async fn a_redemption_is_worth_what_its_login_is_worth_by_then() {
     let late = bench.issue().await;
     bench.clock.set(NOW.plus(60));
     assert_eq!(bench.redeem(&late), "ticket-expired");
+}
+
+#[tokio::test]
+async fn a_ticket_that_could_not_be_issued_leaves_its_line_too() {
+    let bench = Bench::new();
+    for _ in 0..TicketLimits::with_life(60).live_per_person {
+        bench.issue().await;
+    }
+    assert!(matches!(bench.ask().await, IssueOutcome::Unavailable(UnavailableReason::Overloaded)));
+    let Bench { tickets, kept, .. } = bench;
+    drop(tickets);
+    let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+    let last: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["step"], &last["outcome"]), (&"issue".into(), &"unavailable".into()));
+    assert_eq!((&last["reason"], &last["mailbox"]), (&"overloaded".into(), &"a@x.test".into()));
 }
 
 #[tokio::test]

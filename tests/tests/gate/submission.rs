@@ -2,7 +2,7 @@
 //! to the proven person, neither may use.
 
 use octroi::clock::UnixSeconds;
-use octroi::evidence::directory::{IdNat, MailboxAddress};
+use octroi::evidence::directory::{IdNat, Mailbox, MailboxAddress, MailboxKind, Person, Snapshot};
 use octroi::evidence::trust_space::{DomainName, TrustList};
 use octroi::gate::{Encryption, Login, Stage, Submission, SubmissionOutcome};
 use octroi::policy::EMBEDDED;
@@ -136,6 +136,34 @@ async fn a_policy_that_allows_everything_lets_nobody_send_as_another() {
     ] {
         let submission = submission(&bench, sender).await;
         assert_eq!(bench.gate.judge_submission(&submission), outcome, "{sender}");
+    }
+}
+
+/// What no import makes, and a directory of another making could hold.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_sends_as_a_mailbox_that_no_token_opens_or_by_an_alias_in_a_domain_of_others() {
+    let bench = Bench::new(guest("allow_everything"), "off").await;
+    let mailbox = |address: &str, kind, persons: &[&str], alias: &str| Mailbox {
+        address: MailboxAddress::parse(address).unwrap(),
+        kind,
+        persons: persons.iter().map(|id| Person { id: IdNat::parse(id).unwrap(), synonyms: vec![] }).collect(),
+        aliases: vec![MailboxAddress::parse(alias).unwrap()],
+    };
+    let (one, two) = ("899700000011", "899700000022");
+    bench.directory.publish(Snapshot::new(vec![
+        mailbox(UN, MailboxKind::Per, &[one], "dr.un@elsewhere.example.test"),
+        mailbox(SECRETARIAT, MailboxKind::Org, &[one], "accueil@bal.example.test"),
+        mailbox(DEUX, MailboxKind::Per, &[one, two], "dr.deux@bal.example.test"),
+        mailbox("automate@bal.example.test", MailboxKind::App, &[one], "robot@bal.example.test"),
+    ]));
+    for sender in [UN, SECRETARIAT, "accueil@bal.example.test"] {
+        let submission = submission(&bench, sender).await;
+        assert_eq!(bench.gate.judge_submission(&submission), SubmissionOutcome::Allow, "{sender}");
+    }
+    for sender in ["dr.un@elsewhere.example.test", DEUX, "automate@bal.example.test", "robot@bal.example.test"] {
+        let submission = submission(&bench, sender).await;
+        let refused = SubmissionOutcome::Deny(SubmissionReason::RailSender);
+        assert_eq!(bench.gate.judge_submission(&submission), refused, "{sender}");
     }
 }
 

@@ -90,6 +90,7 @@ fn entries_that_are_none_are_told_with_their_line() {
         ("<Domaine/>", "expected a Nom"),
         ("<DateDeGeneration>again</DateDeGeneration>", "expected one DateDeGeneration"),
         ("<DateDeGeneration>\u{e9}</DateDeGeneration>", "expected a date"),
+        (&format!("<DateDeGeneration>{}</DateDeGeneration>", "9".repeat(65)), "expected a date"),
     ] {
         let told = problems(&list(&format!("<Domaine><Nom>good.test</Nom></Domaine>\n{entry}")));
         assert_eq!(told.len(), 1, "{told:?}");
@@ -109,6 +110,7 @@ fn documents_that_are_not_the_list_are_refused() {
         (cut(3), "expected well-formed XML"),
         (good.replace("</Domaine>", "</Domain>"), "expected well-formed XML"),
         (format!("{good}{good}"), "expected "),
+        (format!("{good}<L xmlns='{NAMESPACE}'><Domaine><Nom>b.test</Nom></Domaine></L>"), "expected one root element"),
         (format!("{good}trailing"), "expected nothing outside"),
         (list(""), "expected at least one Domaine"),
         (good.replace("DateDeGeneration", "Date"), "expected a DateDeGeneration"),
@@ -148,6 +150,27 @@ fn size_depth_names_and_texts_are_bounded() {
     assert!(problems(&long)[0].1.contains("1024 bytes"));
     let entries: String = (0..=MAX_DOMAINS).map(|n| format!("<Domaine><Nom>d{n}.test</Nom></Domaine>\n")).collect();
     assert_eq!(problems(&list(&entries)), [(MAX_DOMAINS as u64 + 4, "expected at most 100000 domains".to_owned())]);
+}
+
+/// The list's date and nobody else's.
+#[test]
+fn a_date_of_an_entry_or_of_another_namespace_is_not_the_lists() {
+    let date = "<DateDeGeneration>d</DateDeGeneration>";
+    let of = |inside: &str, beside: &str| {
+        format!("<L xmlns='{NAMESPACE}' xmlns:x='urn:x'>{beside}<Domaine><Nom>a.test</Nom>{inside}</Domaine></L>")
+    };
+    assert_eq!(read(&of("", date)).unwrap().generated, "d");
+    let foreign = "<x:DateDeGeneration>d</x:DateDeGeneration>";
+    for xml in [of(date, ""), of("", foreign)] {
+        assert_eq!(problems(&xml), [(1, "expected a DateDeGeneration: is this the list?".to_owned())], "{xml}");
+    }
+}
+
+#[test]
+fn a_name_of_endless_length_is_none() {
+    assert_eq!(DomainName::parse(&"a".repeat(1_013)), Err("a domain name has at most 253 characters"));
+    assert!(DomainName::parse(&["a"; 127].join(".")).is_ok_and(|name| name.as_str().len() == 253));
+    assert!(DomainName::parse(&["a"; 128].join(".")).is_err());
 }
 
 fn trust_list(domains: &[&str]) -> TrustList {
