@@ -9,6 +9,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod doors;
+pub mod durable;
 pub mod evidence;
 pub mod gate;
 pub mod http;

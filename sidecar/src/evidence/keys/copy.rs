@@ -3,10 +3,10 @@
 //! A copy counts only when it is whole (checksum), this issuer's, not writable by others, and no older than keys may
 //! be. It is replaced in one step: a crash leaves the old one or the new one.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
@@ -128,7 +128,7 @@ impl KeyCopy {
         };
         record.sha256 = record.checksum();
         let bytes = serde_json::to_vec(&record).map_err(|_| CopyError::Unwritable)?;
-        replace(&self.folder, &self.path(issuer), &bytes).map_err(|_| CopyError::Unwritable)
+        crate::durable::replace(&self.folder, &self.path(issuer), &bytes).map_err(|_| CopyError::Unwritable)
     }
 
     pub(super) fn path(&self, issuer: &str) -> PathBuf {
@@ -146,21 +146,6 @@ impl Record {
         }
         hex(context.finish().as_ref())
     }
-}
-
-fn replace(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let new = path.with_extension("new");
-    match fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&new, path)?;
-    File::open(folder)?.sync_all()
 }
 
 fn hex(bytes: &[u8]) -> String {
