@@ -18,7 +18,7 @@ pub(crate) use self::issuers::build as issuer;
 pub(crate) use self::submission::account;
 use crate::audit::Audit;
 use crate::clock::Clock;
-use crate::config::{self, Config};
+use crate::config::{Config, PolicySettings};
 use crate::doors::handles::Handles;
 use crate::evidence::directory::{Directory, Snapshot};
 use crate::evidence::signatures::Signatures;
@@ -27,6 +27,7 @@ use crate::gate::{Gate, Parts};
 use crate::policy::{EMBEDDED, Engine, Limits, Release};
 use crate::pseudonym::Pseudonyms;
 use crate::rails::Rails;
+use crate::releases::{Releases, ReleasesParts};
 use crate::store::{Sqlite, Store};
 use crate::throttle::Throttle;
 use crate::tickets::{TicketLimits, Tickets};
@@ -54,6 +55,8 @@ pub struct Ground {
     pub handles: Arc<Handles>,
     /// Login tickets.
     pub tickets: Arc<Tickets>,
+    /// The policy's releases.
+    pub releases: Arc<Releases>,
     /// The clock.
     pub clock: Clock,
 }
@@ -72,7 +75,10 @@ impl Ground {
         let trust_space = trust_space(&store).await;
         let audit = Audit::open(&config.audit.file, Pseudonyms::open(state).context("pseudonym key")?)
             .with_context(|| format!("opening the audit trail {}", config.audit.file.display()))?;
-        let release = release(config).await?;
+        let engine =
+            Engine::new(Limits::default()).map_err(|error| anyhow::anyhow!("starting the engine: {error:#}"))?;
+        let settings = PolicySettings::of(config);
+        let release = release(config, &engine, &settings).await?;
         let issuers = config
             .issuers
             .iter()
@@ -98,6 +104,22 @@ impl Ground {
             max_in_flight: config.server.max_in_flight,
         });
         let gate = Arc::new(gate);
+        let releases = Releases::open(ReleasesParts {
+            gate: Arc::clone(&gate),
+            engine,
+            folder: state.join("policies"),
+            settings,
+            allow_unsigned: config.policy.allow_unsigned,
+            audit: audit.clone(),
+            clock: clock.clone(),
+        });
+        let releases = releases.await.with_context(|| {
+            let folder = state.join("policies");
+            format!(
+                "the release in service; to go on with the configuration's own policy, move {} away",
+                folder.display()
+            )
+        })?;
         let limits = TicketLimits::with_life(config.server.ticket_seconds);
         let tickets = Tickets::new(Arc::clone(&gate).into(), limits, audit.clone(), clock.clone());
         let life = config.dovecot.as_ref().map_or(0, |dovecot| dovecot.handle_seconds);
@@ -109,6 +131,7 @@ impl Ground {
             audit,
             handles: Arc::new(Handles::new(life, HANDLES)),
             tickets: Arc::new(tickets),
+            releases: Arc::new(releases),
             clock,
         })
     }
@@ -126,12 +149,10 @@ async fn trust_space(store: &impl Store) -> TrustSpace {
     trust_space
 }
 
-async fn release(config: &Config) -> anyhow::Result<Release> {
-    let settings = config::policy_settings(config);
-    let component = config.policy.component.clone();
+async fn release(config: &Config, engine: &Engine, settings: &PolicySettings) -> anyhow::Result<Release> {
+    let settings = settings.complete(None).map_err(|expected| anyhow::anyhow!("[policy.settings]: {expected}"))?;
+    let (component, engine) = (config.policy.component.clone(), engine.clone());
     let load = move || -> anyhow::Result<Release> {
-        let engine =
-            Engine::new(Limits::default()).map_err(|error| anyhow::anyhow!("starting the engine: {error:#}"))?;
         let Some(path) = component else { return Ok(Release::load(&engine, EMBEDDED, &settings)?) };
         let wasm = fs::read(&path).with_context(|| format!("reading the policy {}", path.display()))?;
         Release::load(&engine, &wasm, &settings).with_context(|| format!("policy {}", path.display()))

@@ -5,6 +5,7 @@
 
 mod counters;
 mod entry;
+mod policy;
 mod submission;
 mod ticket;
 mod writer;
@@ -19,6 +20,8 @@ use std::time::Duration;
 
 use self::counters::Counters;
 use self::entry::{AfterAuthEntry, Entry, JudgementEntry};
+use self::policy::PolicyEntry;
+pub use self::policy::{PolicyEvent, PolicyStep};
 use self::submission::SubmissionEntry;
 pub use self::submission::Submitted;
 use self::ticket::TicketEntry;
@@ -137,6 +140,11 @@ impl Audit {
     pub fn ticket(&self, event: &TicketEvent<'_>) {
         self.0.counters.count_ticket(event.step, event.outcome);
         self.0.writer.send(Entry::Ticket(Box::new(TicketEntry::new(event))));
+    }
+
+    /// Records a step in the life of a policy.
+    pub fn policy(&self, event: &PolicyEvent<'_>) {
+        self.0.writer.send(Entry::Policy(Box::new(PolicyEntry::new(event))));
     }
 
     /// Opens the file anew: after it was rotated away.

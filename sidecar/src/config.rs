@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use url::Url;
 
 pub use self::evidence::{Asking, KeyHolding};
-pub use self::policy::policy_settings;
+pub use self::policy::PolicySettings;
 pub use self::problem::{Problem, Problems};
 use crate::evidence::directory::MailboxAddress;
 use crate::evidence::introspection::AssertionKey;
@@ -269,6 +269,9 @@ pub struct Policy {
     pub component: Option<PathBuf>,
     /// `[policy.settings]`: given to the component as JSON; its manifest says what it takes. Default empty.
     pub settings: serde_json::Map<String, serde_json::Value>,
+    /// `allow_unsigned`: whether a release that nobody signed may be staged. Default no: then only the component above, or
+    /// the one built in, ever decides.
+    pub allow_unsigned: bool,
 }
 
 /// `[audit]`

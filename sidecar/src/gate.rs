@@ -127,6 +127,12 @@ impl Gate {
         self.release.load_full()
     }
 
+    /// Puts another policy into service, for attempts that begin from now on; each that is under way ends under the one it
+    /// began with, its second call included.
+    pub fn put_in_service(&self, release: Arc<Release>) {
+        self.release.store(release);
+    }
+
     /// The issuers, for the operator's view.
     #[must_use]
     pub fn issuers(&self) -> &[Issuer] {

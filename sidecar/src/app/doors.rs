@@ -154,6 +154,7 @@ impl Running {
             store: Arc::clone(&ground.store),
             probes,
             throttle: ground.gate.throttle().clone(),
+            releases: Arc::clone(&ground.releases),
             overview,
         };
         let end = self.end();

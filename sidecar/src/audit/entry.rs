@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
+use super::policy::PolicyEntry;
 use super::submission::SubmissionEntry;
 use super::ticket::TicketEntry;
 use super::{AfterAuth, Judgement};
@@ -25,6 +26,8 @@ pub(super) enum Entry {
     Submission(Box<SubmissionEntry>),
     /// A step of a login ticket.
     Ticket(Box<TicketEntry>),
+    /// A step in the life of a policy.
+    Policy(Box<PolicyEntry>),
     /// The file is to be opened anew.
     Reopen,
 }

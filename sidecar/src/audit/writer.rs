@@ -100,6 +100,7 @@ impl Trail {
             Entry::AfterAuth(entry) => entry.finish(),
             Entry::Submission(entry) => entry.finish(&self.pseudonyms),
             Entry::Ticket(entry) => entry.finish(&self.pseudonyms),
+            Entry::Policy(entry) => entry.finish(),
             Entry::Reopen => {
                 self.reopen();
                 return 0;

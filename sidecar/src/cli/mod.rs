@@ -7,6 +7,7 @@ mod admin;
 pub mod check;
 mod import;
 mod mailbox;
+mod policy;
 mod serve;
 mod status;
 mod table;
@@ -44,6 +45,13 @@ enum Command {
         admin: admin::Socket,
         #[command(subcommand)]
         command: mailbox::Command,
+    },
+    /// The releases of the policy, in the running sidecar.
+    Policy {
+        #[command(flatten)]
+        admin: admin::Socket,
+        #[command(subcommand)]
+        command: policy::Command,
     },
     /// The client addresses that are slowed because they caused work for nothing, in the running sidecar.
     Throttle {
@@ -89,6 +97,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Check(options) => check::run(&cli.config, &options, &mut output),
         Command::Mailbox { admin, command } => {
             mailbox::run(&admin.find(&cli.config)?, command, &mut output).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Policy { admin, command } => {
+            policy::run(&admin.find(&cli.config)?, command, &mut output).map(|()| ExitCode::SUCCESS)
         }
         Command::Throttle { admin, command } => {
             throttle::run(&admin.find(&cli.config)?, command, &mut output).map(|()| ExitCode::SUCCESS)

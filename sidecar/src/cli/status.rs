@@ -25,7 +25,15 @@ fn print(status: &GetStatusResponse, output: &mut impl Write) -> anyhow::Result<
     let mut facts = vec![
         ["version", &status.version].map(str::to_owned),
         ["ready".to_owned(), if status.ready { "yes".to_owned() } else { format!("NO: {}", status.not_ready) }],
-        ["policy".to_owned(), format!("{} {} (sha256 {digest}...)", status.policy_name, status.policy_version)],
+        [
+            "policy".to_owned(),
+            format!(
+                "{} {} (sha256 {digest}...){}",
+                status.policy_name,
+                status.policy_version,
+                if status.policy_unsigned { ", a release that NOBODY SIGNED" } else { "" }
+            ),
+        ],
         ["mailboxes".to_owned(), status.mailboxes.to_string()],
         ["trust space".to_owned(), trust_space],
     ];

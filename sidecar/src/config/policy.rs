@@ -5,17 +5,48 @@ use toml::de::{DeTable, DeValue};
 
 use super::Config;
 
-/// The settings as the component gets them: `[policy.settings]`, and what the rest of the configuration already says
-/// (`issuers`, `leeway_seconds`, `session_max_seconds`) where the table does not say it itself.
-#[must_use]
-pub fn policy_settings(config: &Config) -> String {
-    let mut settings = config.policy.settings.clone();
-    let issuers = config.issuers.iter();
-    let issuers = issuers.map(|i| json!({"issuer": i.issuer, "introspection": i.introspection.code()})).collect();
-    settings.entry("issuers").or_insert(Value::Array(issuers));
-    settings.entry("leeway_seconds").or_insert(config.rails.leeway_seconds.into());
-    settings.entry("session_max_seconds").or_insert(config.rails.session_max_seconds.into());
-    Value::Object(settings).to_string()
+/// Completes a policy's settings with what the configuration says anyway.
+#[derive(Clone, Debug)]
+pub struct PolicySettings {
+    own: Map<String, Value>,
+    known: [(&'static str, Value); 3],
+}
+
+impl PolicySettings {
+    /// Of a configuration.
+    #[must_use]
+    pub fn of(config: &Config) -> Self {
+        let issuers = config.issuers.iter();
+        let issuers = issuers.map(|i| json!({"issuer": i.issuer, "introspection": i.introspection.code()})).collect();
+        Self {
+            own: config.policy.settings.clone(),
+            known: [
+                ("issuers", Value::Array(issuers)),
+                ("leeway_seconds", config.rails.leeway_seconds.into()),
+                ("session_max_seconds", config.rails.session_max_seconds.into()),
+            ],
+        }
+    }
+
+    /// The settings as a component gets them: `given`, else `[policy.settings]`, and what the rest of the configuration
+    /// already says (`issuers`, `leeway_seconds`, `session_max_seconds`) where they do not say it themselves.
+    ///
+    /// # Errors
+    /// `given` is no JSON object: what was expected.
+    pub fn complete(&self, given: Option<&str>) -> Result<String, String> {
+        let mut settings = match given {
+            None => self.own.clone(),
+            Some(text) => match serde_json::from_str(text) {
+                Ok(Value::Object(settings)) => settings,
+                Ok(_) => return Err("expected a JSON object".to_owned()),
+                Err(error) => return Err(format!("expected a JSON object: {error}")),
+            },
+        };
+        for (key, value) in &self.known {
+            settings.entry(*key).or_insert_with(|| value.clone());
+        }
+        Ok(Value::Object(settings).to_string())
+    }
 }
 
 /// A TOML table as a JSON object. Dates become texts (RFC 3339); a number that JSON can't hold is the error.

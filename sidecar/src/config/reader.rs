@@ -187,6 +187,15 @@ impl<'a, 'i> Section<'a, 'i> {
         default
     }
 
+    /// Yes or no; no where it is left out.
+    pub(super) fn flag(&mut self, key: &'static str) -> bool {
+        let Some(at) = self.value(key) else { return false };
+        at.value.as_bool().unwrap_or_else(|| {
+            at.complain(self.report, found("true or false", at.value), "write true or false, without quotes");
+            false
+        })
+    }
+
     /// A list of texts, each with its place.
     pub(super) fn list(&mut self, key: &'static str) -> Option<At<Vec<At<&'a str>>>> {
         let at = self.value(key)?;

@@ -220,8 +220,9 @@ fn policy_section(mut section: Section<'_, '_>, base: &Base<'_>) -> Policy {
             serde_json::Map::new()
         })
     });
+    let allow_unsigned = section.flag("allow_unsigned");
     section.finish();
-    Policy { component, settings }
+    Policy { component, settings, allow_unsigned }
 }
 
 fn check(mut section: Section<'_, '_>, base: &Base<'_>) -> Check {

@@ -334,7 +334,8 @@ fn a_secret_that_others_can_read_or_that_is_empty_is_refused_and_never_shown() {
 fn the_policy_gets_the_settings_of_its_table_and_what_the_rest_already_says() {
     let more = "introspection = \"off\"\n[rails]\nleeway_seconds = 7\n[policy.settings]\nacr = [\"eidas2\"]\nazp.deny = [\"x\"]";
     let config = parse(&folder(), &format!("{MINIMAL}{more}")).unwrap();
-    let settings: serde_json::Value = serde_json::from_str(&policy_settings(&config)).unwrap();
+    let settings: serde_json::Value =
+        serde_json::from_str(&PolicySettings::of(&config).complete(None).unwrap()).unwrap();
     assert_eq!(
         settings,
         serde_json::json!({

@@ -5,6 +5,7 @@
 
 mod import;
 mod overview;
+mod policies;
 mod throttle;
 mod trust_space;
 
@@ -16,6 +17,7 @@ use tonic_types::{ErrorDetails, PreconditionViolation, StatusExt as _};
 
 pub use self::import::Importer;
 pub use self::overview::{Counts, Overview};
+use self::policies::PoliciesService;
 use self::throttle::ThrottleService;
 pub use self::trust_space::TrustSpaceImporter;
 use super::grpc::{ERROR_DOMAIN, server};
@@ -24,10 +26,12 @@ use super::unix::UnixDoor;
 use crate::evidence::directory::Directory;
 use crate::proto;
 use crate::proto::mailboxes_server::{Mailboxes, MailboxesServer};
+use crate::proto::policies_server::PoliciesServer;
 use crate::proto::probe_server::{Probe, ProbeServer};
 use crate::proto::status_server::StatusServer;
 use crate::proto::throttle_server::ThrottleServer;
 use crate::proto::trust_space_server::TrustSpaceServer;
+use crate::releases::Releases;
 use crate::store::{Page, Store, StoreError};
 use crate::throttle::Throttle;
 
@@ -52,6 +56,8 @@ pub struct AdminDoor {
     pub probes: Option<Arc<Probes>>,
     /// Limits of the work that one client address can cause for nothing.
     pub throttle: Throttle,
+    /// The policy's releases.
+    pub releases: Arc<Releases>,
     /// The state of the sidecar.
     pub overview: Arc<Overview>,
 }
@@ -69,6 +75,7 @@ impl AdminDoor {
             .add_service(TrustSpaceServer::new(self.trust_space).max_decoding_message_size(MAX_REQUEST))
             .add_service(ProbeServer::new(ProbeService(self.probes)))
             .add_service(ThrottleServer::new(ThrottleService(self.throttle)))
+            .add_service(PoliciesServer::new(PoliciesService(self.releases)).max_decoding_message_size(MAX_REQUEST))
             .add_service(StatusServer::from_arc(self.overview));
         router.serve_with_incoming_shutdown(door.incoming(), end).await
     }

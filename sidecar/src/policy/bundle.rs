@@ -1,15 +1,23 @@
-//! A policy on its way in: component, settings and signatures as a source delivered them. Nothing here is trusted yet.
+//! A policy on its way in: component and settings as a source delivered them. Nothing here is trusted yet.
 //!
-//! What is signed is the [`Statement`], a text of three lines that names component and settings by their digests. So
-//! one signature covers both, whatever the source: folder, web server, registry.
+//! A release is known by its [`Statement`], a text of three lines that names component and settings by their digests: one
+//! name for both, wherever they come from.
 
 use std::fmt;
+use std::fs;
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Largest component, bytes: fifty times the default policy.
 pub const MAX_COMPONENT: usize = 8 << 20;
+/// O_NONBLOCK of open(2), on Linux.
+const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
 /// Largest settings document, bytes.
 pub const MAX_SETTINGS: usize = 256 << 10;
 
@@ -41,6 +49,18 @@ impl fmt::Debug for Digest {
     }
 }
 
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
 /// Not a digest in the form that [`Digest`] is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected sha256: and 64 lower-case hexadecimal digits")]
@@ -62,7 +82,7 @@ impl FromStr for Digest {
     }
 }
 
-/// What a signature of a release is over, and by whose digest the release is known.
+/// By whose digest a release is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Statement {
     /// The component's digest.
@@ -79,7 +99,7 @@ impl Statement {
     }
 }
 
-/// The text that is signed, byte for byte: three lines, each with its line feed.
+/// The text, byte for byte: three lines, each with its line feed.
 impl fmt::Display for Statement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "octroi policy release 1\ncomponent {}\nsettings ", self.component)?;
@@ -90,24 +110,6 @@ impl fmt::Display for Statement {
     }
 }
 
-/// A signature as it came, not checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Signature {
-    /// A minisign signature file (Ed25519) over the statement.
-    Minisign(String),
-    /// What `cosign sign-blob` prints for the statement: ECDSA or Ed25519, base64.
-    Cosign(String),
-    /// What `cosign sign` leaves in a registry beside an image: it names the manifest, which names the layer.
-    CosignImage {
-        /// The signed document ("simple signing").
-        payload: Vec<u8>,
-        /// The signature, base64.
-        signature: String,
-        /// The manifest that the bundle came from.
-        manifest: Digest,
-    },
-}
-
 /// What a source delivered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bundle {
@@ -115,14 +117,41 @@ pub struct Bundle {
     pub component: Vec<u8>,
     /// The settings that came with it, a JSON document. `None`: it takes those of the configuration.
     pub settings: Option<String>,
-    /// Signatures that came with it, in no order.
-    pub signatures: Vec<Signature>,
     /// Where it came from, for people: a path, an address without credentials, a reference with its digest.
     pub origin: String,
 }
 
+/// Why a folder delivers nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// A file can't be read.
+    #[error("{0}: {1}")]
+    Unreadable(PathBuf, io::Error),
+    /// Something else than a file, or one that is too large.
+    #[error("{0}: expected a file of at most {1} bytes")]
+    Unfit(PathBuf, usize),
+    /// The settings are no text.
+    #[error("{0}: expected JSON in UTF-8")]
+    NoText(PathBuf),
+}
+
 impl Bundle {
-    /// What signatures have to be over.
+    /// Reads a folder: `policy.wasm` and, where it is there, `settings.json`. Blocks.
+    ///
+    /// # Errors
+    /// [`FolderError`]
+    pub fn from_folder(folder: &Path) -> Result<Self, FolderError> {
+        let component = file(&folder.join("policy.wasm"), MAX_COMPONENT)?;
+        let path = folder.join("settings.json");
+        let settings = match file(&path, MAX_SETTINGS) {
+            Ok(bytes) => Some(String::from_utf8(bytes).map_err(|_| FolderError::NoText(path))?),
+            Err(FolderError::Unreadable(_, error)) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        Ok(Self { component, settings, origin: folder.display().to_string() })
+    }
+
+    /// What it is known by.
     #[must_use]
     pub fn statement(&self) -> Statement {
         Statement {
@@ -132,13 +161,28 @@ impl Bundle {
     }
 }
 
+/// A regular file up to a size; what it is, is asked of the opened file.
+fn file(path: &Path, most: usize) -> Result<Vec<u8>, FolderError> {
+    let unreadable = |error| FolderError::Unreadable(path.to_owned(), error);
+    // Not to wait for a writer where a pipe stands in its place.
+    let mut options = fs::OpenOptions::new();
+    let file = options.read(true).custom_flags(NONBLOCK).open(path).map_err(unreadable)?;
+    let unfit = || FolderError::Unfit(path.to_owned(), most);
+    if !file.metadata().map_err(unreadable)?.is_file() {
+        return Err(unfit());
+    }
+    let mut bytes = Vec::new();
+    file.take(most as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() > most { Err(unfit()) } else { Ok(bytes) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn bundle(settings: Option<&str>) -> Bundle {
         let settings = settings.map(str::to_owned);
-        Bundle { component: b"wasm".to_vec(), settings, signatures: Vec::new(), origin: String::new() }
+        Bundle { component: b"wasm".to_vec(), settings, origin: String::new() }
     }
 
     #[test]
@@ -177,5 +221,24 @@ mod tests {
     fn settings_change_what_a_release_is_known_by() {
         let digests = [None, Some("{}"), Some("{ }")].map(|settings| bundle(settings).statement().release());
         assert!(digests[0] != digests[1] && digests[1] != digests[2] && digests[0] != digests[2], "{digests:?}");
+    }
+
+    #[test]
+    fn a_folder_delivers_files_within_their_size_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let told = || Bundle::from_folder(folder.path()).map_err(|error| error.to_string());
+        assert!(told().unwrap_err().contains("policy.wasm: No such file"), "{:?}", told());
+        fs::write(at("policy.wasm"), b"wasm").unwrap();
+        assert_eq!(told().unwrap().statement(), bundle(None).statement());
+        fs::write(at("settings.json"), "{}").unwrap();
+        assert_eq!(told().unwrap().statement(), bundle(Some("{}")).statement());
+        fs::write(at("settings.json"), [0xff]).unwrap();
+        assert!(told().unwrap_err().ends_with("settings.json: expected JSON in UTF-8"));
+        fs::write(at("settings.json"), vec![b' '; MAX_SETTINGS + 1]).unwrap();
+        assert!(told().unwrap_err().ends_with("settings.json: expected a file of at most 262144 bytes"));
+        fs::remove_file(at("settings.json")).unwrap();
+        fs::create_dir(at("settings.json")).unwrap();
+        assert!(told().unwrap_err().ends_with("expected a file of at most 262144 bytes"));
     }
 }

@@ -4,7 +4,7 @@ mod bundle;
 mod engine;
 mod release;
 
-pub use bundle::{Bundle, Digest, MAX_COMPONENT, MAX_SETTINGS, NotADigest, Signature, Statement};
+pub use bundle::{Bundle, Digest, FolderError, MAX_COMPONENT, MAX_SETTINGS, NotADigest, Statement};
 pub use engine::{Engine, Limits};
 pub use release::{Fault, Instance, LoadError, Problem, Release};
 

@@ -9,6 +9,7 @@ use std::marker::PhantomData;
 use wasmtime::component::{self, Component, InstancePre, Linker};
 use wasmtime::{Store, Trap};
 
+use super::bundle::Digest;
 use super::engine::{Engine, Guard};
 use super::wit::PolicyPre;
 use super::wit::login::{self, Attempt, Evidence, Inquiry, Refusal, Verdict};
@@ -82,6 +83,7 @@ pub struct Release {
     interfaces: Interfaces,
     card: Card,
     digest: String,
+    foreign: bool,
     settings: Vec<u8>,
 }
 
@@ -130,6 +132,7 @@ impl Release {
             component,
             card: Card { name: String::new(), version: String::new(), settings_schema: String::new() },
             digest: sha256_hex(wasm),
+            foreign: false,
             settings: Vec::new(),
         };
         release.card = release.instance()?.describe()?;
@@ -149,13 +152,27 @@ impl Release {
         }
     }
 
+    /// The same, under the name that decisions carry from now on: that of its release.
+    #[must_use]
+    pub fn known_as(mut self, release: Digest) -> Self {
+        self.digest = release.to_string().trim_start_matches("sha256:").to_owned();
+        self.foreign = true;
+        self
+    }
+
+    /// Whether it came as a release, and not with the program or its configuration.
+    #[must_use]
+    pub const fn is_foreign(&self) -> bool {
+        self.foreign
+    }
+
     /// The policy's card.
     #[must_use]
     pub const fn card(&self) -> &Card {
         &self.card
     }
 
-    /// SHA-256 of the component, in hexadecimal.
+    /// What decisions are recorded under, in hexadecimal: the SHA-256 of the component, or the release's digest.
     #[must_use]
     pub fn digest(&self) -> &str {
         &self.digest

@@ -47,7 +47,7 @@ pub(crate) fn sasl(token: &str, mailbox: &str) -> AuthenticateRequest {
 }
 
 /// The mailboxes that are granted, or the reason code of a refusal.
-async fn ask(
+pub(crate) async fn ask(
     client: &mut GateClient<Channel>,
     request: AuthenticateRequest,
 ) -> Result<Result<Vec<String>, String>, Status> {

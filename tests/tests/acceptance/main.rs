@@ -39,6 +39,7 @@ mod handles;
 mod malformed;
 mod outages;
 mod refused;
+mod releases;
 mod secrets;
 mod sending;
 mod stage;

@@ -50,7 +50,7 @@ pub(crate) fn guest(name: &str) -> &'static [u8] {
     GUESTS.iter().find(|(guest, _)| *guest == name).unwrap_or_else(|| panic!("no guest {name}")).1
 }
 
-fn load(wasm: &[u8]) -> Result<Release, LoadError> {
+pub(crate) fn load(wasm: &[u8]) -> Result<Release, LoadError> {
     let settings = r#"{"issuers":[{"issuer":"https://psc.example.test","introspection":"off"}]}"#;
     Release::load(&Engine::new(Limits::default()).unwrap(), wasm, settings)
 }

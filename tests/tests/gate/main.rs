@@ -9,5 +9,6 @@ mod operator;
 mod seen;
 mod standing;
 mod submission;
+mod swap;
 mod throttle;
 mod tokens;

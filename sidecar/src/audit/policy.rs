@@ -1,0 +1,91 @@
+//! What is recorded of a policy's life: each step, who took it, why, and what came of it.
+
+use serde::Serialize;
+
+use super::entry::{bounded, timestamp};
+use crate::clock::UnixSeconds;
+
+/// A step in the life of a release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PolicyStep {
+    /// Checked and kept.
+    Stage,
+    /// Put into service.
+    Activate,
+    /// The one before was put back.
+    Rollback,
+    /// Forgotten.
+    Retire,
+}
+
+impl PolicyStep {
+    /// Name in records.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Stage => "stage",
+            Self::Activate => "activate",
+            Self::Rollback => "rollback",
+            Self::Retire => "retire",
+        }
+    }
+}
+
+/// One step, as it is recorded.
+#[derive(Clone, Copy, Debug)]
+pub struct PolicyEvent<'a> {
+    /// Which step.
+    pub step: PolicyStep,
+    /// When.
+    pub now: UnixSeconds,
+    /// Digest of the release; `None`: the configuration's own policy, or a release that is not known.
+    pub release: Option<&'a str>,
+    /// Who took it.
+    pub uid: u32,
+    /// Why, in their own words.
+    pub reason: &'a str,
+    /// Why it failed; `None`: it did not.
+    pub error: Option<&'a str>,
+}
+
+/// The same, owned.
+pub(super) struct PolicyEntry {
+    line: PolicyLine,
+    at: UnixSeconds,
+}
+
+#[derive(Serialize)]
+struct PolicyLine {
+    time: String,
+    event: &'static str,
+    step: &'static str,
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    release: Option<String>,
+    uid: u32,
+    reason: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+impl PolicyEntry {
+    pub(super) fn new(event: &PolicyEvent<'_>) -> Self {
+        let line = PolicyLine {
+            time: String::new(),
+            event: "policy",
+            step: event.step.code(),
+            outcome: if event.error.is_none() { "done" } else { "failed" },
+            release: event.release.map(bounded),
+            uid: event.uid,
+            reason: bounded(event.reason),
+            error: event.error.map(bounded),
+        };
+        Self { line, at: event.now }
+    }
+
+    /// The line, without its end.
+    pub(super) fn finish(mut self) -> serde_json::Result<Vec<u8>> {
+        self.line.time = timestamp(self.at);
+        serde_json::to_vec(&self.line)
+    }
+}

@@ -1,0 +1,127 @@
+//! The life of the policy's releases, over gRPC.
+
+use std::sync::Arc;
+
+use tonic::transport::server::UdsConnectInfo;
+use tonic::{Request, Response, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::doors::grpc::ERROR_DOMAIN;
+use crate::policy::{Bundle, LoadError};
+use crate::proto;
+use crate::proto::policies_server::Policies;
+use crate::releases::standing::{Held, Which};
+use crate::releases::{Releases, StepError, Who};
+
+/// The `Policies` service.
+pub(super) struct PoliciesService(pub(super) Arc<Releases>);
+
+#[tonic::async_trait]
+impl Policies for PoliciesService {
+    async fn stage(
+        &self,
+        request: Request<proto::StagePolicyRequest>,
+    ) -> Result<Response<proto::StagePolicyResponse>, Status> {
+        let uid = uid(&request)?;
+        let proto::StagePolicyRequest { component, settings, origin, reason } = request.into_inner();
+        let bundle = Bundle { component, settings, origin };
+        let releases = Arc::clone(&self.0);
+        let held = whole(async move { releases.stage(bundle, Who { uid, reason }).await }).await?;
+        Ok(Response::new(proto::StagePolicyResponse { release: Some(told(&held)) }))
+    }
+
+    async fn activate(
+        &self,
+        request: Request<proto::ActivatePolicyRequest>,
+    ) -> Result<Response<proto::ActivatePolicyResponse>, Status> {
+        let uid = uid(&request)?;
+        let proto::ActivatePolicyRequest { release, reason } = request.into_inner();
+        let releases = Arc::clone(&self.0);
+        let active = whole(async move { releases.activate(&release, Who { uid, reason }).await }).await?;
+        Ok(Response::new(proto::ActivatePolicyResponse { release: active.as_ref().map(told) }))
+    }
+
+    async fn rollback(
+        &self,
+        request: Request<proto::RollbackPolicyRequest>,
+    ) -> Result<Response<proto::RollbackPolicyResponse>, Status> {
+        let uid = uid(&request)?;
+        let reason = request.into_inner().reason;
+        let releases = Arc::clone(&self.0);
+        let active = whole(async move { releases.roll_back(Who { uid, reason }).await }).await?;
+        Ok(Response::new(proto::RollbackPolicyResponse { release: active.as_ref().map(told) }))
+    }
+
+    async fn retire(
+        &self,
+        request: Request<proto::RetirePolicyRequest>,
+    ) -> Result<Response<proto::RetirePolicyResponse>, Status> {
+        let uid = uid(&request)?;
+        let proto::RetirePolicyRequest { release, reason } = request.into_inner();
+        let releases = Arc::clone(&self.0);
+        whole(async move { releases.retire(&release, Who { uid, reason }).await }).await?;
+        Ok(Response::new(proto::RetirePolicyResponse {}))
+    }
+
+    async fn list(
+        &self,
+        _: Request<proto::ListPoliciesRequest>,
+    ) -> Result<Response<proto::ListPoliciesResponse>, Status> {
+        let standing = self.0.standing().await;
+        let name = |which: Which, own: &str| match which {
+            Which::Configuration => own.to_owned(),
+            Which::Release(release) => release.to_string(),
+        };
+        Ok(Response::new(proto::ListPoliciesResponse {
+            releases: standing.held.iter().map(told).collect(),
+            active: name(standing.active, ""),
+            previous: standing.previous.map(|which| name(which, "configuration")).unwrap_or_default(),
+        }))
+    }
+}
+
+/// Takes a step to its end, whether or not the caller still waits: one that was written down must also be done.
+async fn whole<T: Send + 'static>(
+    step: impl Future<Output = Result<T, StepError>> + Send + 'static,
+) -> Result<T, Status> {
+    let taken = tokio::spawn(step).await.unwrap_or(Err(StepError::Thread));
+    taken.map_err(|error| status(&error))
+}
+
+/// Who is at the other end, as the kernel told when they connected.
+fn uid<T>(request: &Request<T>) -> Result<u32, Status> {
+    let peer = request.extensions().get::<UdsConnectInfo>().and_then(|info| info.peer_cred);
+    peer.map(|peer| peer.uid()).ok_or_else(|| Status::internal("the kernel does not tell who asks"))
+}
+
+fn told(held: &Held) -> proto::PolicyRelease {
+    proto::PolicyRelease {
+        digest: held.release.to_string(),
+        name: held.name.clone(),
+        version: held.version.clone(),
+        origin: held.origin.clone(),
+        staged_at: held.staged.at,
+        staged_by: held.staged.uid,
+        reason: held.staged.reason.clone(),
+        unsigned: true,
+    }
+}
+
+fn status(error: &StepError) -> Status {
+    let message = match error {
+        // One line a problem: whoever wrote the settings mends them all at once.
+        StepError::Component(LoadError::Settings(problems)) => {
+            let lines = problems.iter().map(|problem| format!("\n  {}: {}", problem.pointer, problem.message));
+            format!("the policy refuses its settings:{}", lines.collect::<String>())
+        }
+        error => error.to_string(),
+    };
+    match error {
+        StepError::Invalid(_) | StepError::Component(_) => Status::invalid_argument(message),
+        StepError::Refused(_) | StepError::Unsigned => Status::failed_precondition(message),
+        StepError::Shelf(_) | StepError::Thread => {
+            let details = ErrorDetails::with_error_info("store-unavailable", ERROR_DOMAIN, []);
+            Status::with_error_details(tonic::Code::Unavailable, message, details)
+        }
+    }
+}
