@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::submission::give;
 use super::{Ground, record};
@@ -29,6 +31,10 @@ pub struct Running {
     stop: watch::Sender<bool>,
     doors: JoinSet<()>,
 }
+
+/// Time for every door to close. The doors for Dovecot and Postfix have five seconds of their own; gRPC has no limit for a
+/// client that does not answer.
+const GRACE: Duration = Duration::from_secs(8);
 
 /// Counters of one part, by name.
 type Counts = Box<dyn Fn() -> Vec<(String, u64)> + Send + Sync>;
@@ -188,11 +194,16 @@ impl Running {
         &self.ground
     }
 
-    /// Closes the doors: no new requests, those in flight end within their grace.
+    /// Closes the doors: no new requests, those in flight end within their grace. A client that does not let go of its
+    /// connection is let go of.
     pub async fn close(mut self) {
         // Nobody listening any more is what is wanted.
         let _ = self.stop.send(true);
-        while self.doors.join_next().await.is_some() {}
+        let all = async { while self.doors.join_next().await.is_some() {} };
+        if timeout(GRACE, all).await.is_err() {
+            tracing::warn!("a client did not let go of its connection");
+            self.doors.shutdown().await;
+        }
     }
 }
 

@@ -113,6 +113,17 @@ async fn without_keys_the_gates_health_is_bad_and_it_answers_that_it_can_not_tel
     Ok(())
 }
 
+/// This test's runtime has one thread, and the stop keeps it busy: its client answers nothing meanwhile.
+#[tokio::test]
+async fn a_client_that_does_not_let_go_keeps_no_sidecar_from_stopping() -> Result<()> {
+    let mut stage = Stage::start(&Settings::default())?;
+    let mut client = GateClient::new(channel(&stage.sidecar, "gate.sock").await?);
+    ensure!(ask(&mut client, bearer("", UN)).await?.is_err());
+    stage.sidecar.stop()?;
+    ensure!(stage.sidecar.log().contains("a client did not let go of its connection"), "{}", stage.sidecar.log());
+    stage.sidecar.resume()
+}
+
 #[tokio::test]
 async fn the_gate_tells_its_health_and_its_contract_and_opens_to_listed_users_alone() -> Result<()> {
     let stage = Stage::start(&Settings::default())?;
