@@ -9,7 +9,7 @@ as_root() {
     if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
 }
 
-wanted='debootstrap procps curl python3 isync libsasl2-modules-kdexoauth2 ca-certificates'
+wanted='debootstrap procps curl python3 isync libsasl2-modules-kdexoauth2 ca-certificates minisign'
 [ "${1:-}" != bench ] || wanted="$wanted haproxy postfwd"
 [ "${1:-}" != fuzz ] || wanted="$wanted g++"
 missing=

@@ -109,7 +109,7 @@ impl Ground {
             engine,
             folder: state.join("policies"),
             settings,
-            allow_unsigned: config.policy.allow_unsigned,
+            trust: config.policy.trust.clone(),
             audit: audit.clone(),
             clock: clock.clone(),
         });

@@ -15,6 +15,7 @@ mod problem;
 mod reader;
 mod sections;
 mod throttle;
+mod trust;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -26,6 +27,7 @@ pub use self::policy::PolicySettings;
 pub use self::problem::{Problem, Problems};
 use crate::evidence::directory::MailboxAddress;
 use crate::evidence::introspection::AssertionKey;
+use crate::policy::Trust;
 use crate::secret::Secret;
 use crate::throttle::Allowance;
 
@@ -269,9 +271,11 @@ pub struct Policy {
     pub component: Option<PathBuf>,
     /// `[policy.settings]`: given to the component as JSON; its manifest says what it takes. Default empty.
     pub settings: serde_json::Map<String, serde_json::Value>,
-    /// `allow_unsigned`: whether a release that nobody signed may be staged. Default no: then only the component above, or
-    /// the one built in, ever decides.
-    pub allow_unsigned: bool,
+    /// Who must have signed a release (`octroi policy`): `[[policy.signer]]`, each with `name` and `minisign`, the public
+    /// key; `[policy.trust]` with `all_of`, names of those who must all have signed (default: every signer, where `any_of`
+    /// is left out), and `any_of`, at least so many of them (default 0); `allow_unsigned` lets in what is not signed so.
+    /// Default: no signer, and nothing unsigned; then only the component above, or the one built in, ever decides.
+    pub trust: Trust,
 }
 
 /// `[audit]`

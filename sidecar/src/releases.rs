@@ -20,7 +20,7 @@ use crate::audit::{Audit, PolicyEvent, PolicyStep};
 use crate::clock::Clock;
 use crate::config::PolicySettings;
 use crate::gate::Gate;
-use crate::policy::{Bundle, Digest, Engine, LoadError, MAX_COMPONENT, MAX_SETTINGS, Release};
+use crate::policy::{Bundle, Digest, Engine, LoadError, MAX_COMPONENT, MAX_SETTINGS, Release, Trust, TrustError};
 
 /// Longest reason and longest origin, characters.
 pub const MAX_TEXT: usize = 200;
@@ -35,8 +35,8 @@ pub struct ReleasesParts {
     pub folder: PathBuf,
     /// Completes their settings.
     pub settings: PolicySettings,
-    /// `[policy] allow_unsigned`.
-    pub allow_unsigned: bool,
+    /// Whose signatures they need.
+    pub trust: Trust,
     /// The record.
     pub audit: Audit,
     /// The clock.
@@ -79,9 +79,9 @@ pub enum StepError {
     /// As things stand.
     #[error("{0}")]
     Refused(#[from] Refusal),
-    /// Nobody signed it.
-    #[error("nobody signed this release: only [policy] allow_unsigned = true lets it in")]
-    Unsigned,
+    /// It is not signed as it must be.
+    #[error("{0}")]
+    Trust(#[from] TrustError),
     /// The disk's.
     #[error("it could not be written down or read: {0}")]
     Shelf(#[from] ShelfError),
@@ -105,7 +105,12 @@ impl Releases {
     pub async fn open(parts: ReleasesParts) -> Result<Self, StepError> {
         let shelf = Shelf::new(parts.folder.clone());
         let reading = shelf.clone();
-        let standing = blocking(move || Ok(reading.standing()?)).await?;
+        let standing = blocking(move || {
+            let standing = reading.standing()?;
+            reading.sweep(&standing);
+            Ok(standing)
+        })
+        .await?;
         let releases = Self {
             configured: parts.gate.release(),
             shelf,
@@ -114,13 +119,18 @@ impl Releases {
         };
         let mut desk = releases.desk.lock().await;
         if let Which::Release(release) = standing.active {
-            if !releases.parts.allow_unsigned {
-                return Err(StepError::Unsigned);
-            }
             let loaded = releases.load(release).await?;
+            if loaded.is_unsigned() {
+                tracing::warn!(release = %release, "the policy in service is a release that nobody signed");
+            }
             desk.loaded.insert(release, Arc::clone(&loaded));
             releases.parts.gate.put_in_service(loaded);
-            tracing::warn!(release = %release, "the policy in service is a release that nobody signed");
+        }
+        if let Some(Which::Release(release)) = standing.previous {
+            match releases.load(release).await {
+                Ok(loaded) => drop(desk.loaded.insert(release, loaded)),
+                Err(error) => tracing::error!(%release, %error, "a rollback would fail: its release does not load"),
+            }
         }
         desk.standing = standing;
         drop(desk);
@@ -197,19 +207,20 @@ impl Releases {
     async fn keep(&self, desk: &mut Desk, bundle: Bundle, release: Digest, who: &Who) -> Result<Held, StepError> {
         let staged = self.mark(who)?;
         sizes(&bundle)?;
-        // Before anything of it is read.
-        if !self.parts.allow_unsigned {
-            return Err(StepError::Unsigned);
-        }
-        let (engine, settings) = (self.parts.engine.clone(), self.parts.settings.clone());
-        let (loaded, bundle) = blocking(move || Ok((compile(&engine, &settings, &bundle)?, bundle))).await?;
+        let compiling = self.compiling();
+        let (loaded, signed_by, bundle) = blocking(move || {
+            let (loaded, signed_by) = compiling(&bundle)?;
+            Ok((loaded, signed_by, bundle))
+        })
+        .await?;
         let (name, version) = (loaded.card().name.clone(), loaded.card().version.clone());
-        let held = Held { release, name, version, origin: bundle.origin.clone(), staged };
-        let next = desk.standing.clone().with(held.clone())?;
+        let held = Held { release, name, version, origin: bundle.origin.clone(), signed_by, staged };
+        let before = desk.standing.clone();
+        let next = before.clone().with(held.clone())?;
         let shelf = self.shelf.clone();
         desk.standing = blocking(move || {
             shelf.put(&bundle)?;
-            shelf.set(&next)?;
+            shelf.change(&before, &next)?;
             Ok(next)
         })
         .await?;
@@ -226,9 +237,9 @@ impl Releases {
                 None => self.load(release).await?,
             },
         };
-        let shelf = self.shelf.clone();
+        let (shelf, before) = (self.shelf.clone(), desk.standing.clone());
         desk.standing = blocking(move || {
-            shelf.set(&next)?;
+            shelf.change(&before, &next)?;
             Ok(next)
         })
         .await?;
@@ -242,10 +253,11 @@ impl Releases {
 
     async fn forget(&self, desk: &mut Desk, release: Digest, who: &Who) -> Result<(), StepError> {
         self.mark(who)?;
-        let next = desk.standing.clone().without(release)?;
+        let before = desk.standing.clone();
+        let next = before.clone().without(release)?;
         let shelf = self.shelf.clone();
         desk.standing = blocking(move || {
-            shelf.set(&next)?;
+            shelf.change(&before, &next)?;
             shelf.remove(release);
             Ok(next)
         })
@@ -254,11 +266,25 @@ impl Releases {
         Ok(())
     }
 
-    /// Reads a release from disk and compiles it.
+    /// Reads a release from disk and compiles it. Its signatures are held against the signers of today.
     async fn load(&self, release: Digest) -> Result<Arc<Release>, StepError> {
-        let (shelf, engine, settings) = (self.shelf.clone(), self.parts.engine.clone(), self.parts.settings.clone());
-        let loaded = blocking(move || compile(&engine, &settings, &shelf.get(release)?)).await?;
+        let (shelf, compiling) = (self.shelf.clone(), self.compiling());
+        let (loaded, _) = blocking(move || compiling(&shelf.get(release)?)).await?;
         Ok(Arc::new(loaded))
+    }
+
+    /// Checks who signed a release, and only then reads and compiles it.
+    fn compiling(&self) -> impl FnOnce(&Bundle) -> Result<(Release, Vec<String>), StepError> + Send + 'static {
+        let ReleasesParts { engine, settings, trust, .. } = &self.parts;
+        let (engine, settings, trust) = (engine.clone(), settings.clone(), trust.clone());
+        move |bundle| {
+            let statement = bundle.statement();
+            let signed_by = trust.check(&statement, &bundle.signatures)?;
+            let complete = settings.complete(bundle.settings.as_deref());
+            let complete = complete.map_err(|expected| StepError::Invalid(format!("settings.json: {expected}")))?;
+            let loaded = Release::load(&engine, &bundle.component, &complete)?;
+            Ok((loaded.known_as(statement.release(), signed_by.is_empty()), signed_by))
+        }
     }
 
     fn mark(&self, who: &Who) -> Result<Mark, StepError> {
@@ -311,13 +337,6 @@ fn sizes(bundle: &Bundle) -> Result<(), StepError> {
 /// One line that may stand in a record and on a terminal.
 fn is_line(text: &str) -> bool {
     text.chars().count() <= MAX_TEXT && !text.chars().any(char::is_control)
-}
-
-fn compile(engine: &Engine, settings: &PolicySettings, bundle: &Bundle) -> Result<Release, StepError> {
-    let complete = settings.complete(bundle.settings.as_deref());
-    let complete = complete.map_err(|expected| StepError::Invalid(format!("settings.json: {expected}")))?;
-    let loaded = Release::load(engine, &bundle.component, &complete)?;
-    Ok(loaded.known_as(bundle.statement().release()))
 }
 
 async fn blocking<T: Send + 'static>(

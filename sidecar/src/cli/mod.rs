@@ -99,7 +99,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             mailbox::run(&admin.find(&cli.config)?, command, &mut output).map(|()| ExitCode::SUCCESS)
         }
         Command::Policy { admin, command } => {
-            policy::run(&admin.find(&cli.config)?, command, &mut output).map(|()| ExitCode::SUCCESS)
+            policy::run(|| admin.find(&cli.config), command, &mut output).map(|()| ExitCode::SUCCESS)
         }
         Command::Throttle { admin, command } => {
             throttle::run(&admin.find(&cli.config)?, command, &mut output).map(|()| ExitCode::SUCCESS)

@@ -27,7 +27,15 @@ pub(super) struct Why {
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Checks a release (a folder with policy.wasm and, if it has settings of its own, settings.json) and keeps it.
+    /// Prints what is to be signed of a release: its statement, which names component and settings by their digests.
+    ///
+    /// `octroi policy statement FOLDER >release.txt; minisign -Sm release.txt -x FOLDER/NAME.minisig`
+    Statement {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Checks a release (a folder with policy.wasm, settings.json if it has settings of its own, and signatures, *.minisig)
+    /// and keeps it.
     Stage {
         /// The folder.
         folder: PathBuf,
@@ -57,8 +65,19 @@ pub(super) enum Command {
     List,
 }
 
-pub(super) fn run(socket: &Path, command: Command, output: &mut impl Write) -> anyhow::Result<()> {
+pub(super) fn run(
+    find: impl FnOnce() -> anyhow::Result<PathBuf>,
+    command: Command,
+    output: &mut impl Write,
+) -> anyhow::Result<()> {
+    if let Command::Statement { folder } = &command {
+        // Whoever signs needs no sidecar.
+        write!(output, "{}", Bundle::from_folder(folder)?.statement())?;
+        return Ok(());
+    }
+    let socket = &find()?;
     match command {
+        Command::Statement { .. } => Ok(()),
         Command::Stage { folder, why } => stage(socket, &folder, why.reason, output),
         Command::Activate { release, why } => {
             let request = ActivatePolicyRequest { release, reason: why.reason };
@@ -96,8 +115,8 @@ pub(super) fn run(socket: &Path, command: Command, output: &mut impl Write) -> a
 }
 
 fn stage(socket: &Path, folder: &Path, reason: String, output: &mut impl Write) -> anyhow::Result<()> {
-    let Bundle { component, settings, origin } = Bundle::from_folder(&std::path::absolute(folder)?)?;
-    let request = StagePolicyRequest { component, settings, origin, reason };
+    let Bundle { component, settings, signatures, origin } = Bundle::from_folder(&std::path::absolute(folder)?)?;
+    let request = StagePolicyRequest { component, settings, origin, reason, signatures };
     let staged = admin::ask(socket, |channel| async {
         let reply = PoliciesClient::new(channel).stage(request).await;
         reply.map(|reply| reply.into_inner().release.unwrap_or_default()).map_err(|status| admin::refusal(&status))
@@ -125,10 +144,13 @@ fn print(list: &ListPoliciesResponse, output: &mut impl Write) -> anyhow::Result
     let own = if own == "staged" { "" } else { own };
     let mut rows = vec![["configuration", own, "", "", ""].map(str::to_owned)];
     rows.extend(list.releases.iter().map(|release| {
-        let signed = if release.unsigned { "\nUNSIGNED" } else { "" };
+        let signed = match release.signed_by.as_slice() {
+            [] => "UNSIGNED".to_owned(),
+            names => format!("signed by {}", names.join(", ")),
+        };
         [
             short(&release.digest),
-            format!("{}{signed}", state(&release.digest)),
+            format!("{}\n{signed}", state(&release.digest)),
             format!("{} {}", release.name, release.version),
             format!("{} by uid {}", moment(release.staged_at), release.staged_by),
             format!("{}\n{}", release.reason, release.origin),
@@ -154,7 +176,7 @@ mod tests {
             version: "0.1.0".to_owned(),
             origin: "/srv/policies/stricter".to_owned(),
             reason: "acr eidas2 from now on".to_owned(),
-            unsigned: true,
+            signed_by: Vec::new(),
             ..PolicyRelease::default()
         };
         let printed = |active: &str, previous: &str| {

@@ -15,7 +15,7 @@ use super::{
     Audit, Check, Config, Dovecot, DovecotServer, DovecotVersion, Issuer, Metrics, Policy, PostfixServer, Rails,
     Server, Tls,
 };
-use super::{domain, evidence, issuer, policy, postfix, throttle};
+use super::{domain, evidence, issuer, policy, postfix, throttle, trust};
 use crate::evidence::directory::MailboxAddress;
 
 /// Most issuers: a bound for the tables that are kept per issuer.
@@ -220,9 +220,9 @@ fn policy_section(mut section: Section<'_, '_>, base: &Base<'_>) -> Policy {
             serde_json::Map::new()
         })
     });
-    let allow_unsigned = section.flag("allow_unsigned");
+    let trust = trust::trust(&mut section);
     section.finish();
-    Policy { component, settings, allow_unsigned }
+    Policy { component, settings, trust }
 }
 
 fn check(mut section: Section<'_, '_>, base: &Base<'_>) -> Check {

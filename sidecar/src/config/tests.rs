@@ -1,4 +1,5 @@
 mod client;
+mod trust;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -161,6 +162,12 @@ fn the_reference_shows_the_true_defaults() {
             "#sasl_listen",
             "#delegation_listen",
             "#gate_group",
+            "#[[policy.signer]]",
+            "#name",
+            "#minisign",
+            "#[policy.trust]",
+            "#all_of",
+            "#any_of",
         ],
     ]
     .concat();
@@ -185,7 +192,7 @@ fn the_reference_names_every_key_that_is_read() {
     let mut section = String::new();
     let mut named = BTreeSet::new();
     for line in REFERENCE.lines() {
-        if let Some(name) = line.strip_prefix('[') {
+        if let Some(name) = line.trim_start_matches('#').strip_prefix('[') {
             section = name.trim_matches(['[', ']']).to_owned();
             let parts: Vec<&str> = section.split('.').collect();
             named.extend((1..=parts.len()).map(|upto| parts[..upto].join(".")));

@@ -1,7 +1,7 @@
-//! A policy on its way in: component and settings as a source delivered them. Nothing here is trusted yet.
+//! A policy on its way in: component, settings and signatures as a source delivered them. Nothing here is trusted yet.
 //!
 //! A release is known by its [`Statement`], a text of three lines that names component and settings by their digests: one
-//! name for both, wherever they come from.
+//! name for both, wherever they come from, and one signature.
 
 use std::fmt;
 use std::fs;
@@ -13,6 +13,8 @@ use std::str::FromStr;
 use aws_lc_rs::digest::{SHA256, digest};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::trust::{MAX_SIGNATURE, MAX_SIGNATURES};
 
 /// Largest component, bytes: fifty times the default policy.
 pub const MAX_COMPONENT: usize = 8 << 20;
@@ -82,7 +84,7 @@ impl FromStr for Digest {
     }
 }
 
-/// By whose digest a release is known.
+/// What is signed, and by whose digest a release is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Statement {
     /// The component's digest.
@@ -117,6 +119,8 @@ pub struct Bundle {
     pub component: Vec<u8>,
     /// The settings that came with it, a JSON document. `None`: it takes those of the configuration.
     pub settings: Option<String>,
+    /// Signature files of minisign that came with it, in no order.
+    pub signatures: Vec<String>,
     /// Where it came from, for people: a path, an address without credentials, a reference with its digest.
     pub origin: String,
 }
@@ -130,13 +134,16 @@ pub enum FolderError {
     /// Something else than a file, or one that is too large.
     #[error("{0}: expected a file of at most {1} bytes")]
     Unfit(PathBuf, usize),
-    /// The settings are no text.
-    #[error("{0}: expected JSON in UTF-8")]
+    /// Settings or a signature are no text.
+    #[error("{0}: expected UTF-8")]
     NoText(PathBuf),
+    /// More signatures than anybody needs.
+    #[error("{0}: expected at most {MAX_SIGNATURES} signatures")]
+    TooMany(PathBuf),
 }
 
 impl Bundle {
-    /// Reads a folder: `policy.wasm` and, where it is there, `settings.json`. Blocks.
+    /// Reads a folder: `policy.wasm` and, where they are there, `settings.json` and signatures (`*.minisig`). Blocks.
     ///
     /// # Errors
     /// [`FolderError`]
@@ -148,7 +155,7 @@ impl Bundle {
             Err(FolderError::Unreadable(_, error)) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
-        Ok(Self { component, settings, origin: folder.display().to_string() })
+        Ok(Self { component, settings, signatures: signatures(folder)?, origin: folder.display().to_string() })
     }
 
     /// What it is known by.
@@ -159,6 +166,23 @@ impl Bundle {
             settings: self.settings.as_deref().map(|settings| Digest::of(settings.as_bytes())),
         }
     }
+}
+
+fn signatures(folder: &Path) -> Result<Vec<String>, FolderError> {
+    let unreadable = |error| FolderError::Unreadable(folder.to_owned(), error);
+    let mut signatures = Vec::new();
+    for entry in fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        if path.extension().is_none_or(|extension| extension != "minisig") {
+            continue;
+        }
+        if signatures.len() == MAX_SIGNATURES {
+            return Err(FolderError::TooMany(folder.to_owned()));
+        }
+        let text = String::from_utf8(file(&path, MAX_SIGNATURE)?).map_err(|_| FolderError::NoText(path))?;
+        signatures.push(text);
+    }
+    Ok(signatures)
 }
 
 /// A regular file up to a size; what it is, is asked of the opened file.
@@ -182,7 +206,7 @@ mod tests {
 
     fn bundle(settings: Option<&str>) -> Bundle {
         let settings = settings.map(str::to_owned);
-        Bundle { component: b"wasm".to_vec(), settings, origin: String::new() }
+        Bundle { component: b"wasm".to_vec(), settings, signatures: Vec::new(), origin: String::new() }
     }
 
     #[test]
@@ -234,11 +258,18 @@ mod tests {
         fs::write(at("settings.json"), "{}").unwrap();
         assert_eq!(told().unwrap().statement(), bundle(Some("{}")).statement());
         fs::write(at("settings.json"), [0xff]).unwrap();
-        assert!(told().unwrap_err().ends_with("settings.json: expected JSON in UTF-8"));
+        assert!(told().unwrap_err().ends_with("settings.json: expected UTF-8"));
         fs::write(at("settings.json"), vec![b' '; MAX_SETTINGS + 1]).unwrap();
         assert!(told().unwrap_err().ends_with("settings.json: expected a file of at most 262144 bytes"));
         fs::remove_file(at("settings.json")).unwrap();
         fs::create_dir(at("settings.json")).unwrap();
         assert!(told().unwrap_err().ends_with("expected a file of at most 262144 bytes"));
+        fs::remove_dir(at("settings.json")).unwrap();
+        for number in 0..MAX_SIGNATURES {
+            fs::write(at(&format!("{number}.minisig")), number.to_string()).unwrap();
+        }
+        assert_eq!(told().unwrap().signatures.len(), MAX_SIGNATURES);
+        fs::write(at("one more.minisig"), "x").unwrap();
+        assert!(told().unwrap_err().ends_with("expected at most 8 signatures"));
     }
 }

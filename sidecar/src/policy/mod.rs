@@ -3,10 +3,12 @@
 mod bundle;
 mod engine;
 mod release;
+mod trust;
 
 pub use bundle::{Bundle, Digest, FolderError, MAX_COMPONENT, MAX_SETTINGS, NotADigest, Statement};
 pub use engine::{Engine, Limits};
 pub use release::{Fault, Instance, LoadError, Problem, Release};
+pub use trust::{MAX_SIGNATURE, MAX_SIGNATURES, NotAKey, Signer, Trust, TrustError};
 
 /// The component that is built with the sidecar: the default policy.
 pub const EMBEDDED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/policy.wasm"));

@@ -83,7 +83,7 @@ pub struct Release {
     interfaces: Interfaces,
     card: Card,
     digest: String,
-    foreign: bool,
+    unsigned: bool,
     settings: Vec<u8>,
 }
 
@@ -132,7 +132,7 @@ impl Release {
             component,
             card: Card { name: String::new(), version: String::new(), settings_schema: String::new() },
             digest: sha256_hex(wasm),
-            foreign: false,
+            unsigned: false,
             settings: Vec::new(),
         };
         release.card = release.instance()?.describe()?;
@@ -152,18 +152,18 @@ impl Release {
         }
     }
 
-    /// The same, under the name that decisions carry from now on: that of its release.
+    /// The same, under the name that decisions carry from now on: that of its release. `unsigned`: nobody signed it.
     #[must_use]
-    pub fn known_as(mut self, release: Digest) -> Self {
+    pub fn known_as(mut self, release: Digest, unsigned: bool) -> Self {
         self.digest = release.to_string().trim_start_matches("sha256:").to_owned();
-        self.foreign = true;
+        self.unsigned = unsigned;
         self
     }
 
-    /// Whether it came as a release, and not with the program or its configuration.
+    /// Whether it came as a release that nobody signed.
     #[must_use]
-    pub const fn is_foreign(&self) -> bool {
-        self.foreign
+    pub const fn is_unsigned(&self) -> bool {
+        self.unsigned
     }
 
     /// The policy's card.

@@ -58,11 +58,20 @@ impl Shelf {
         }
     }
 
-    /// Writes down how things stand. Blocks.
+    /// Writes down how things stand, in the place of `before`. Blocks.
     ///
     /// # Errors
-    /// [`ShelfError::Disk`]; then they stand as before.
-    pub fn set(&self, standing: &Standing) -> Result<(), ShelfError> {
+    /// [`ShelfError::Disk`]; then `before` is written once more, for a failure may come after the new was in place.
+    pub fn change(&self, before: &Standing, standing: &Standing) -> Result<(), ShelfError> {
+        self.set(standing).inspect_err(|_| {
+            if let Err(error) = self.set(before) {
+                let file = self.file();
+                tracing::error!(file = %file.display(), %error, "it may say more than was done: look before a restart");
+            }
+        })
+    }
+
+    fn set(&self, standing: &Standing) -> Result<(), ShelfError> {
         let path = self.file();
         let bytes = serde_json::to_vec_pretty(standing).map_err(io::Error::from);
         bytes.and_then(|bytes| durable::replace(&self.0, &path, &bytes)).map_err(|error| ShelfError::Disk(path, error))
@@ -75,14 +84,18 @@ impl Shelf {
     pub fn put(&self, bundle: &Bundle) -> Result<(), ShelfError> {
         let folder = self.of(bundle.statement().release());
         let written = || -> io::Result<()> {
-            // A former, unfinished one may have had settings where this has none.
-            match fs::remove_file(folder.join("settings.json")) {
+            // What a former, unfinished step left.
+            match fs::remove_dir_all(&folder) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
+            durable::make(&self.0)?;
             durable::replace(&folder, &folder.join("policy.wasm"), &bundle.component)?;
             if let Some(settings) = &bundle.settings {
                 durable::replace(&folder, &folder.join("settings.json"), settings.as_bytes())?;
+            }
+            for (number, signature) in bundle.signatures.iter().enumerate() {
+                durable::replace(&folder, &folder.join(format!("{number}.minisig")), signature.as_bytes())?;
             }
             fs::File::open(&self.0)?.sync_all()
         };
@@ -100,11 +113,24 @@ impl Shelf {
         if found == release { Ok(bundle) } else { Err(ShelfError::Altered(folder, found)) }
     }
 
+    /// Removes what steps that did not end have left. Blocks.
+    pub fn sweep(&self, standing: &Standing) {
+        let Ok(entries) = fs::read_dir(&self.0) else { return };
+        for name in entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()) {
+            let release = format!("sha256:{name}").parse();
+            if let Ok(release) = release
+                && !standing.held.iter().any(|held| held.release == release)
+            {
+                self.remove(release);
+            }
+        }
+    }
+
     /// Removes a release that nothing names any more. Blocks; what can't be removed stays, and does no harm.
     pub fn remove(&self, release: Digest) {
         let folder = self.of(release);
         if let Err(error) = fs::remove_dir_all(&folder) {
-            tracing::warn!(folder = %folder.display(), %error, "a retired release can't be removed from disk");
+            tracing::warn!(folder = %folder.display(), %error, "a release that nothing names can't be removed from disk");
         }
     }
 
@@ -123,7 +149,8 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     fn bundle(settings: Option<&str>) -> Bundle {
-        Bundle { component: b"wasm".to_vec(), settings: settings.map(str::to_owned), origin: "here".to_owned() }
+        let settings = settings.map(str::to_owned);
+        Bundle { component: b"wasm".to_vec(), settings, signatures: vec!["x".to_owned()], origin: "here".to_owned() }
     }
 
     #[test]
@@ -134,6 +161,7 @@ mod tests {
             shelf.put(&bundle).unwrap();
             let read = shelf.get(bundle.statement().release()).unwrap();
             assert_eq!((read.component, read.settings), (bundle.component, bundle.settings));
+            assert_eq!(read.signatures, bundle.signatures);
         }
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(shelf.folder()), 0o700);
@@ -177,7 +205,10 @@ mod tests {
         assert_eq!(shelf.standing().unwrap(), Standing::default());
         shelf.put(&bundle).unwrap();
         assert_eq!(shelf.get(release).unwrap().settings, None);
-        shelf.set(&Standing::default()).unwrap();
+        fs::create_dir(folder.path().join("no release")).unwrap();
+        shelf.sweep(&Standing::default());
+        assert!(shelf.get(release).is_err() && folder.path().join("no release").exists());
+        shelf.change(&Standing::default(), &Standing::default()).unwrap();
         assert_eq!(shelf.standing().unwrap(), Standing::default());
     }
 }

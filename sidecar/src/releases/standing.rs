@@ -31,6 +31,8 @@ pub struct Held {
     pub version: String,
     /// Where it came from.
     pub origin: String,
+    /// Whose signatures held when it was staged; nobody's: it was let in unsigned.
+    pub signed_by: Vec<String>,
     /// Who staged it.
     pub staged: Mark,
 }
@@ -179,7 +181,14 @@ mod tests {
 
     fn held(text: &str) -> Held {
         let release = Digest::of(text.as_bytes());
-        Held { release, name: text.to_owned(), version: "1.0.0".to_owned(), origin: String::new(), staged: mark() }
+        Held {
+            release,
+            name: text.to_owned(),
+            version: "1.0.0".to_owned(),
+            origin: String::new(),
+            signed_by: Vec::new(),
+            staged: mark(),
+        }
     }
 
     fn which(text: &str) -> Which {

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use octroi::policy::{Digest, EMBEDDED, Statement};
@@ -56,8 +57,9 @@ async fn login(stage: &Stage) -> Result<(Result<Vec<String>, String>, String)> {
     let before = records(&stage.sidecar)?.len();
     let mut client = GateClient::new(channel(&stage.sidecar, "gate.sock").await?);
     let answer = ask(&mut client, bearer(&stage.psc.token(&doctor_one()).mint(), UN)).await?;
-    let records = crate::stage::trail(&stage.sidecar, before, |records| !records.is_empty()).await?;
-    let decision = records.iter().find(|record| record["event"] == "decision").context("no record")?;
+    let decided = |record: &&Value| record["event"] == "decision";
+    let records = crate::stage::trail(&stage.sidecar, before, |records| records.iter().any(|r| decided(&r))).await?;
+    let decision = records.iter().find(decided).context("no record")?;
     Ok((answer, decision["policy"].as_str().context("no policy")?.to_owned()))
 }
 
@@ -165,12 +167,12 @@ async fn nobodys_release_is_let_in_without_the_operators_word() -> Result<()> {
     let stage = stage(false)?;
     let folder = release(&stage.sidecar, "unsigned", EMBEDDED, Some(STRICTER))?;
     let told = refused(&stage.sidecar, &["stage", &folder, "--reason", "try"])?;
-    ensure!(told.contains("only [policy] allow_unsigned = true lets it in"), "{told}");
+    ensure!(told.contains("no signer is configured, and [policy] allow_unsigned is not set"), "{told}");
     ensure!(!stage.sidecar.folder().join("state/policies").exists(), "something was kept");
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_release_that_was_altered_on_disk_does_not_serve_and_nothing_else_takes_its_place() -> Result<()> {
     let mut stage = stage(true)?;
     let folder = release(&stage.sidecar, "stricter", EMBEDDED, Some(STRICTER))?;
@@ -188,4 +190,65 @@ async fn a_release_that_was_altered_on_disk_does_not_serve_and_nothing_else_take
     fs::write(&settings, STRICTER)?;
     stage.sidecar.resume()?;
     refused_under(&stage, &digits).await
+}
+
+/// A key pair of the real program; the last line of its public key.
+fn signer(sidecar: &Path, name: &str) -> Result<String> {
+    let at = |suffix: &str| sidecar.join(format!("{name}.{suffix}"));
+    let made = Command::new("minisign").args(["-G", "-W", "-p"]).arg(at("pub")).arg("-s").arg(at("key")).output()?;
+    ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let text = fs::read_to_string(at("pub"))?;
+    Ok(text.lines().last().context("an empty key")?.to_owned())
+}
+
+/// Signs what `octroi policy statement` prints.
+fn sign(keys: &Path, sidecar: &Sidecar, name: &str, folder: &str) -> Result<()> {
+    let statement = sidecar.run(&["policy", "statement", folder])?;
+    ensure!(statement.status.success(), "{}", String::from_utf8_lossy(&statement.stderr));
+    let text = keys.join("statement.txt");
+    fs::write(&text, statement.stdout)?;
+    let mut minisign = Command::new("minisign");
+    minisign.arg("-S").arg("-W").arg("-s").arg(keys.join(format!("{name}.key"))).arg("-m").arg(text);
+    let signed = minisign.arg("-x").arg(format!("{folder}/{name}.minisig")).output()?;
+    ensure!(signed.status.success(), "{}", String::from_utf8_lossy(&signed.stderr));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_serves_once_all_have_signed_it_and_never_another_under_their_signatures() -> Result<()> {
+    let keys = tempfile::tempdir()?;
+    let names = ["officer", "author"];
+    let signers = names.map(|name| {
+        let key = signer(keys.path(), name)?;
+        anyhow::Ok(format!("[[policy.signer]]\nname = \"{name}\"\nminisign = \"{key}\"\n\n"))
+    });
+    let more = signers.into_iter().collect::<Result<String>>()?;
+    let mut stage = Stage::start(&Settings { more, ..Settings::default() })?;
+    let folder = release(&stage.sidecar, "stricter", EMBEDDED, Some(STRICTER))?;
+    let attempt = |stage: &Stage| refused(&stage.sidecar, &["stage", &folder, "--reason", "try"]);
+    ensure!(attempt(&stage)?.contains("signed by nobody who counts; needed: officer and author"));
+    sign(keys.path(), &stage.sidecar, "author", &folder)?;
+    ensure!(attempt(&stage)?.contains("signed by author; needed: officer and author"));
+    sign(keys.path(), &stage.sidecar, "officer", &folder)?;
+    fs::write(format!("{folder}/settings.json"), "{}")?;
+    let told = attempt(&stage)?;
+    ensure!(told.contains("is not over this release"), "{told}");
+    fs::write(format!("{folder}/settings.json"), STRICTER)?;
+    done(&stage.sidecar, &["stage", &folder, "--reason", "try"])?;
+    let digits = digest(EMBEDDED, Some(STRICTER)).trim_start_matches("sha256:").to_owned();
+    done(&stage.sidecar, &["activate", &digits, "--reason", "try"])?;
+    let list = done(&stage.sidecar, &["list"])?;
+    ensure!(list.contains("signed by") && list.contains("author") && !list.contains("UNSIGNED"), "{list}");
+    let status = String::from_utf8(stage.sidecar.run(&["status"])?.stdout)?;
+    ensure!(!status.contains("NOBODY SIGNED"), "{status}");
+    stage.sidecar.stop()?;
+    stage.sidecar.resume()?;
+    refused_under(&stage, &digits).await?;
+    // Its signatures lie beside it, and count at every start.
+    stage.sidecar.stop()?;
+    let kept = stage.sidecar.folder().join("state/policies").join(&digits);
+    fs::remove_file(kept.join("0.minisig"))?;
+    let told = format!("{:#}", stage.sidecar.resume().err().context("it serves without a signature")?);
+    ensure!(told.contains("needed: officer and author"), "{told}");
+    stage.sidecar.kill()
 }

@@ -54,7 +54,7 @@ impl Overview {
             policy_name: release.card().name.clone(),
             policy_version: release.card().version.clone(),
             policy_digest: release.digest().to_owned(),
-            policy_unsigned: self.gate.release().is_foreign(),
+            policy_unsigned: self.gate.release().is_unsigned(),
             ready: not_ready.is_empty(),
             not_ready,
             signatures: Some(proto::SignatureMemory {

@@ -23,8 +23,8 @@ impl Policies for PoliciesService {
         request: Request<proto::StagePolicyRequest>,
     ) -> Result<Response<proto::StagePolicyResponse>, Status> {
         let uid = uid(&request)?;
-        let proto::StagePolicyRequest { component, settings, origin, reason } = request.into_inner();
-        let bundle = Bundle { component, settings, origin };
+        let proto::StagePolicyRequest { component, settings, origin, reason, signatures } = request.into_inner();
+        let bundle = Bundle { component, settings, signatures, origin };
         let releases = Arc::clone(&self.0);
         let held = whole(async move { releases.stage(bundle, Who { uid, reason }).await }).await?;
         Ok(Response::new(proto::StagePolicyResponse { release: Some(told(&held)) }))
@@ -103,7 +103,7 @@ fn told(held: &Held) -> proto::PolicyRelease {
         staged_at: held.staged.at,
         staged_by: held.staged.uid,
         reason: held.staged.reason.clone(),
-        unsigned: true,
+        signed_by: held.signed_by.clone(),
     }
 }
 
@@ -118,7 +118,7 @@ fn status(error: &StepError) -> Status {
     };
     match error {
         StepError::Invalid(_) | StepError::Component(_) => Status::invalid_argument(message),
-        StepError::Refused(_) | StepError::Unsigned => Status::failed_precondition(message),
+        StepError::Refused(_) | StepError::Trust(_) => Status::failed_precondition(message),
         StepError::Shelf(_) | StepError::Thread => {
             let details = ErrorDetails::with_error_info("store-unavailable", ERROR_DOMAIN, []);
             Status::with_error_details(tonic::Code::Unavailable, message, details)
