@@ -28,6 +28,11 @@ pub const MAILBOXES: [&str; 4] = [
 /// A policy that is honest wherever it says nothing else. Functions as in the contract.
 pub trait Hostile {
     /// See the contract.
+    fn describe() -> manifest::Card {
+        card()
+    }
+
+    /// See the contract.
     ///
     /// # Errors
     /// See the contract.
@@ -89,7 +94,7 @@ macro_rules! hostile {
 
         impl $crate::manifest::Guest for Exported {
             fn describe() -> $crate::manifest::Card {
-                $crate::card()
+                <$policy as $crate::Hostile>::describe()
             }
 
             fn configure(settings: String) -> Result<Vec<u8>, Vec<$crate::manifest::Problem>> {

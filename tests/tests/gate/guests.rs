@@ -12,6 +12,9 @@ mod built {
 }
 use built::GUESTS;
 
+const FAILED_AT_LOAD: &str =
+    "at load: the policy failed while it described itself or read its settings: the policy trapped";
+
 /// What each guest may reach with doctor one's token, who asks for the mailbox named, shown bare and by OAUTHBEARER.
 ///
 /// `at load`: it never comes to serve.
@@ -25,12 +28,15 @@ const CONTAINED: &[(&str, &str, &str)] = &[
     // Both issuers publish a key of the same name: it is another key all the same.
     ("another_issuer", UN, "deny signature-invalid"),
     ("another_mailbox", UN, UN),
+    ("broken_text", UN, "unavailable policy-trapped"),
     ("expired_token", UN, UN),
     ("grow", UN, "unavailable policy-limit"),
     ("huge_answer", UN, UN),
     ("huge_inquiry", UN, "deny key-unknown"),
     ("old_session", UN, UN),
     ("other_bytes", UN, "deny rail-token"),
+    ("other_types", UN, "at load: the component does not export the world octroi:policy/policy@0.1.0"),
+    ("other_world", UN, "at load: the component does not export the world octroi:policy/policy@0.1.0"),
     ("refuse", UN, "deny mechanism-unsupported"),
     ("recurse", UN, "unavailable policy-trapped"),
     (
@@ -39,10 +45,15 @@ const CONTAINED: &[(&str, &str, &str)] = &[
         "at load: the policy failed while it described itself or read its settings: the policy took too long",
     ),
     ("spin_decide", UN, "unavailable policy-timeout"),
+    ("spin_judge", UN, UN),
     ("spin_open", UN, "unavailable policy-timeout"),
     ("trap", UN, "unavailable policy-trapped"),
+    ("trap_configure", UN, FAILED_AT_LOAD),
     ("trap_decide", UN, "unavailable policy-trapped"),
+    ("trap_describe", UN, FAILED_AT_LOAD),
+    ("trap_judge", UN, UN),
     ("wants_import", UN, "at load: a policy imports nothing"),
+    ("wants_wasi", UN, "at load: a policy imports nothing, this component imports: wasi:random/random"),
     ("wild_spans", UN, "deny rail-token"),
 ];
 

@@ -54,6 +54,17 @@ async fn a_login_sends_as_its_own_mailbox_and_as_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_gives_no_answer_about_a_message_puts_it_off() {
+    for (name, reason) in
+        [("trap_judge", UnavailableReason::PolicyTrapped), ("spin_judge", UnavailableReason::PolicyTimeout)]
+    {
+        let bench = Bench::new(guest(name), "off").await;
+        let submission = submission(&bench, UN).await;
+        assert_eq!(bench.gate.judge_submission(&submission), SubmissionOutcome::Unavailable(reason), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn old_encryption_and_crowds_of_recipients_are_refused() {
     let bench = Bench::new(EMBEDDED, "off").await;
     let good = submission(&bench, UN).await;
