@@ -27,7 +27,7 @@ use crate::gate::{Gate, Parts};
 use crate::policy::{EMBEDDED, Engine, Limits, Release};
 use crate::pseudonym::Pseudonyms;
 use crate::rails::Rails;
-use crate::releases::{Releases, ReleasesParts};
+use crate::releases::{ProbationSettings, Releases, ReleasesParts};
 use crate::store::{Sqlite, Store};
 use crate::throttle::Throttle;
 use crate::tickets::{TicketLimits, Tickets};
@@ -110,6 +110,11 @@ impl Ground {
             folder: state.join("policies"),
             settings,
             trust: config.policy.trust.clone(),
+            vectors: config.policy.vectors.clone(),
+            probation: ProbationSettings {
+                seconds: config.policy.probation_seconds,
+                failures: config.policy.probation_failures,
+            },
             audit: audit.clone(),
             clock: clock.clone(),
         });
@@ -131,7 +136,7 @@ impl Ground {
             audit,
             handles: Arc::new(Handles::new(life, HANDLES)),
             tickets: Arc::new(tickets),
-            releases: Arc::new(releases),
+            releases,
             clock,
         })
     }

@@ -57,6 +57,8 @@ pub struct Judgement<'a> {
     pub issuer: Option<&'a str>,
     /// Key that was tried.
     pub key_id: Option<&'a str>,
+    /// Number of the key set that it belongs to, in this process.
+    pub key_generation: Option<u64>,
     /// The token's identifiers disagree.
     pub identities_differ: bool,
     /// How long it took.

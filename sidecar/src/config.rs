@@ -276,6 +276,14 @@ pub struct Policy {
     /// is left out), and `any_of`, at least so many of them (default 0); `allow_unsigned` lets in what is not signed so.
     /// Default: no signer, and nothing unsigned; then only the component above, or the one built in, ever decides.
     pub trust: Trust,
+    /// `vectors`: folder with the operator's own test vectors (`*.json`), to which every release has to answer as they say
+    /// before it is staged. Default none.
+    pub vectors: Option<PathBuf>,
+    /// `probation_seconds`: for how long a release is taken back by itself after it came into service, where it fails.
+    /// Default 900, most a day; 0: never.
+    pub probation_seconds: u64,
+    /// `probation_failures`: at how many failures, on attempts whose signature holds. Default 3.
+    pub probation_failures: u32,
 }
 
 /// `[audit]`

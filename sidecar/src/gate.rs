@@ -4,20 +4,27 @@
 //! awaited is awaited without an instance: see [`Step`].
 
 mod attempt;
+mod probation;
 mod proof;
+mod service;
+mod shadow;
 mod standing;
 mod submission;
 mod terms;
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::Semaphore;
 
 pub use attempt::{Attempt, Credentials, Decision, DecisionId, Door, Outcome, Protocol};
+pub use probation::{Failed, Probation};
+pub use service::{Partial, Service, Share};
+use shadow::Live;
+pub use shadow::{Sample, Shadow, ShadowReport};
 pub use standing::Basis;
 pub use submission::{Encryption, Login, Stage, Submission, SubmissionOutcome};
-use terms::{algorithm, ask, deny, listed, presented, raw};
+use terms::{algorithm, ask, listed, presented, raw};
 
 use crate::audit::{Audit, Judgement};
 use crate::clock::{Clock, UnixSeconds};
@@ -71,7 +78,8 @@ pub struct Parts {
 
 /// The gate.
 pub struct Gate {
-    release: ArcSwap<Release>,
+    service: ArcSwap<Service>,
+    shadow: ArcSwapOption<Shadow>,
     issuers: Vec<Issuer>,
     directory: Directory,
     trust_space: TrustSpace,
@@ -108,7 +116,8 @@ impl Gate {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         Self {
-            release: ArcSwap::from_pointee(parts.release),
+            service: ArcSwap::from_pointee(Service::of(Arc::new(parts.release))),
+            shadow: ArcSwapOption::empty(),
             issuers: parts.issuers,
             directory: parts.directory,
             trust_space: parts.trust_space,
@@ -121,16 +130,27 @@ impl Gate {
         }
     }
 
-    /// The policy in service.
+    /// The policies in service.
     #[must_use]
-    pub fn release(&self) -> Arc<Release> {
-        self.release.load_full()
+    pub fn service(&self) -> Arc<Service> {
+        self.service.load_full()
     }
 
-    /// Puts another policy into service, for attempts that begin from now on; each that is under way ends under the one it
+    /// Puts other policies into service, for attempts that begin from now on; each that is under way ends under the one it
     /// began with, its second call included.
-    pub fn put_in_service(&self, release: Arc<Release>) {
-        self.release.store(release);
+    pub fn put_in_service(&self, service: Service) {
+        self.service.store(Arc::new(service));
+    }
+
+    /// The release in the shadow of the one in service.
+    #[must_use]
+    pub fn shadow(&self) -> Option<Arc<Shadow>> {
+        self.shadow.load_full()
+    }
+
+    /// Lets a release answer beside the one in service, or none.
+    pub fn put_in_shadow(&self, shadow: Option<Shadow>) {
+        self.shadow.store(shadow.map(Arc::new));
     }
 
     /// The issuers, for the operator's view.
@@ -166,8 +186,10 @@ impl Gate {
     async fn recorded(&self, attempt: &Attempt, facts: &mut Facts) -> Decision {
         let id = DecisionId::random();
         let begun = tokio::time::Instant::now();
-        let release = self.release.load_full();
-        let outcome = self.judge(&release, attempt, facts).await;
+        let service = self.service.load_full();
+        let asked = ask(attempt);
+        let release = self.chosen(&service, &asked);
+        let outcome = self.judge(&release, attempt, &asked, facts).await;
         self.audit.judgement(&Judgement {
             id,
             now: self.clock.now(),
@@ -176,17 +198,23 @@ impl Gate {
             release: release.digest(),
             issuer: facts.issuer.as_deref(),
             key_id: facts.key_id.as_deref(),
+            key_generation: facts.key_generation,
             identities_differ: facts.identities_differ,
             took: begun.elapsed(),
         });
+        self.watch(&service, &release, attempt, &outcome, facts.proven);
+        if let Some(shadow) = &*self.shadow.load() {
+            let introspection = facts.basis.as_ref().map(|basis| basis.introspection.clone());
+            let (attempt, now, outcome) = (attempt.clone(), self.clock.now(), outcome.clone());
+            shadow.offer(Live { id, attempt, now, introspection, outcome });
+        }
         Decision { id, outcome }
     }
 
-    async fn judge(&self, release: &Release, attempt: &Attempt, facts: &mut Facts) -> Outcome {
+    async fn judge(&self, release: &Release, attempt: &Attempt, asked: &login::Attempt, facts: &mut Facts) -> Outcome {
         let Ok(_place) = self.in_flight.try_acquire() else { return UnavailableReason::Overloaded.into() };
         let Some(raw) = raw(&attempt.credentials) else { return DenyReason::MessageMalformed.into() };
-        let asked = ask(attempt);
-        match self.at_once(release, attempt, &asked, &raw, facts) {
+        match self.at_once(release, attempt, asked, &raw, self.clock.now(), facts) {
             Step::Done(outcome) => outcome,
             Step::Wait(inquiry, missing) => match self.prove(attempt, &inquiry, missing, &raw, facts).await {
                 Ok((proven, introspection)) => {
@@ -213,16 +241,16 @@ impl Gate {
         attempt: &Attempt,
         asked: &login::Attempt,
         raw: &[u8],
+        now: UnixSeconds,
         facts: &mut Facts,
     ) -> Step {
-        let now = self.clock.now();
         let mut instance = match release.instance() {
             Ok(instance) => instance,
             Err(fault) => return Step::Done(fault.into()),
         };
         let inquiry = match instance.open(asked, now) {
             Ok(Ok(inquiry)) => inquiry,
-            Ok(Err(refusal)) => return Step::Done(deny(refusal.reason).into()),
+            Ok(Err(refusal)) => return Step::Done(DenyReason::from(refusal.reason).into()),
             Err(fault) => return Step::Done(fault.into()),
         };
         facts.read(&inquiry);
@@ -262,11 +290,13 @@ impl Gate {
         facts: &mut Facts,
     ) -> Result<Arc<Proven>, Outcome> {
         facts.key_id.clone_from(&key.kid);
+        facts.key_generation = Some(key.generation.number());
         let proven = self.signatures.proven(presented.token(), key, || presented.verify(key));
         let proven = proven.map_err(|unproven| match unproven {
             Unproven::Signature => DenyReason::SignatureInvalid,
             Unproven::Payload => DenyReason::TokenMalformed,
         })?;
+        facts.proven = true;
         rails::issuer(&proven, &inquiry.issuer)?;
         rails::time(&proven, self.rails, self.clock.now())?;
         rails::identity(&proven, &inquiry.identity)?;
@@ -282,10 +312,8 @@ impl Gate {
         let evidence = Evidence { introspection: introspection.clone(), mailboxes };
         match instance.decide(inquiry, &evidence, now) {
             Err(fault) => fault.into(),
-            Ok(Verdict::Deny(reason)) => deny(reason).into(),
-            Ok(Verdict::Unavailable(login::UnavailableReason::IntrospectionUnavailable)) => {
-                UnavailableReason::IntrospectionUnavailable.into()
-            }
+            Ok(Verdict::Deny(reason)) => DenyReason::from(reason).into(),
+            Ok(Verdict::Unavailable(reason)) => UnavailableReason::from(reason).into(),
             Ok(Verdict::Allow(grant)) => {
                 let ground = Ground {
                     proven,
@@ -312,6 +340,9 @@ impl Gate {
 struct Facts {
     issuer: Option<String>,
     key_id: Option<String>,
+    key_generation: Option<u64>,
+    /// The signature held.
+    proven: bool,
     identities_differ: bool,
     basis: Option<Basis>,
 }

@@ -24,3 +24,4 @@ pub mod secret;
 pub mod store;
 pub mod throttle;
 pub mod tickets;
+pub mod trial;

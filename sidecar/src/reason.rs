@@ -11,6 +11,20 @@ macro_rules! reasons {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum $name { $($(#[$doc])* $variant,)+ }
 
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.code())
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let code = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+                let found = Self::ALL.iter().copied().find(|reason| reason.code() == code);
+                found.ok_or_else(|| serde::de::Error::unknown_variant(&code, &[$($code,)+]))
+            }
+        }
+
         impl $name {
             /// Every reason, in the order of declaration.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];

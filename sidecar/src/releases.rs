@@ -4,6 +4,8 @@
 //! leaves the policy in service as it is. A rollback needs nothing but what is on disk. Components are compiled off the
 //! threads that serve logins.
 
+pub mod examination;
+mod service;
 pub mod shelf;
 pub mod standing;
 
@@ -13,17 +15,22 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::Mutex;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
+use self::examination::ExaminationError;
 use self::shelf::{Shelf, ShelfError};
-use self::standing::{Held, Mark, Refusal, Standing, Which};
+use self::standing::{Held, Mark, Quarantine, Refusal, Standing, Trial, Which};
 use crate::audit::{Audit, PolicyEvent, PolicyStep};
 use crate::clock::Clock;
 use crate::config::PolicySettings;
-use crate::gate::Gate;
+use crate::evidence::directory::IdNat;
+use crate::gate::{Failed, Gate, Shadow};
 use crate::policy::{Bundle, Digest, Engine, LoadError, MAX_COMPONENT, MAX_SETTINGS, Release, Trust, TrustError};
 
 /// Longest reason and longest origin, characters.
 pub const MAX_TEXT: usize = 200;
+/// Most persons listed for a release that decides for some.
+pub const MAX_LISTED: usize = 1000;
 
 /// What the life of a policy is led with.
 pub struct ReleasesParts {
@@ -37,10 +44,23 @@ pub struct ReleasesParts {
     pub settings: PolicySettings,
     /// Whose signatures they need.
     pub trust: Trust,
+    /// The folder with the operator's vectors.
+    pub vectors: Option<PathBuf>,
+    /// The watch over what came last.
+    pub probation: ProbationSettings,
     /// The record.
     pub audit: Audit,
     /// The clock.
     pub clock: Clock,
+}
+
+/// How a release is watched after it came into service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProbationSettings {
+    /// For how long, seconds. 0: nothing is ever taken back by itself.
+    pub seconds: u64,
+    /// At how many failures on attempts whose signature holds it is taken back.
+    pub failures: u32,
 }
 
 /// The releases of this sidecar.
@@ -48,6 +68,7 @@ pub struct Releases {
     parts: ReleasesParts,
     shelf: Shelf,
     configured: Arc<Release>,
+    quarantine: UnboundedSender<Failed>,
     /// Held over a whole step: two at once must not write down one and put the other into service.
     desk: Mutex<Desk>,
 }
@@ -58,11 +79,20 @@ struct Desk {
     loaded: HashMap<Digest, Arc<Release>>,
 }
 
+/// For whom a release is to decide. Neither: for all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Portion {
+    /// Of a hundred persons.
+    pub percent: u32,
+    /// National identifiers.
+    pub identities: Vec<String>,
+}
+
 /// Who takes a step, and why.
 #[derive(Clone, Debug)]
 pub struct Who {
-    /// The uid at the other end of the admin socket.
-    pub uid: u32,
+    /// The uid at the other end of the admin socket; `None`: the sidecar itself.
+    pub uid: Option<u32>,
     /// In their own words.
     pub reason: String,
 }
@@ -82,6 +112,9 @@ pub enum StepError {
     /// It is not signed as it must be.
     #[error("{0}")]
     Trust(#[from] TrustError),
+    /// It does not answer as it has to.
+    #[error("{0}")]
+    Examination(#[from] ExaminationError),
     /// The disk's.
     #[error("it could not be written down or read: {0}")]
     Shelf(#[from] ShelfError),
@@ -102,7 +135,7 @@ impl Releases {
     /// # Errors
     /// It can't be read, or does not load. Nothing else is put in its place: the configuration's own policy may lack what
     /// the release was made for. Whoever wants that one moves the folder away.
-    pub async fn open(parts: ReleasesParts) -> Result<Self, StepError> {
+    pub async fn open(parts: ReleasesParts) -> Result<Arc<Self>, StepError> {
         let shelf = Shelf::new(parts.folder.clone());
         let reading = shelf.clone();
         let standing = blocking(move || {
@@ -111,29 +144,22 @@ impl Releases {
             Ok(standing)
         })
         .await?;
-        let releases = Self {
-            configured: parts.gate.release(),
+        let (quarantine, mut failed) = unbounded_channel();
+        let releases = Arc::new(Self {
+            configured: Arc::clone(&parts.gate.service().release),
             shelf,
             desk: Mutex::new(Desk { standing: Standing::default(), loaded: HashMap::new() }),
+            quarantine,
             parts,
-        };
-        let mut desk = releases.desk.lock().await;
-        if let Which::Release(release) = standing.active {
-            let loaded = releases.load(release).await?;
-            if loaded.is_unsigned() {
-                tracing::warn!(release = %release, "the policy in service is a release that nobody signed");
+        });
+        releases.resume(standing).await?;
+        let looking = Arc::downgrade(&releases);
+        tokio::spawn(async move {
+            while let Some(failed) = failed.recv().await {
+                let Some(releases) = looking.upgrade() else { return };
+                releases.take_back(failed).await;
             }
-            desk.loaded.insert(release, Arc::clone(&loaded));
-            releases.parts.gate.put_in_service(loaded);
-        }
-        if let Some(Which::Release(release)) = standing.previous {
-            match releases.load(release).await {
-                Ok(loaded) => drop(desk.loaded.insert(release, loaded)),
-                Err(error) => tracing::error!(%release, %error, "a rollback would fail: its release does not load"),
-            }
-        }
-        desk.standing = standing;
-        drop(desk);
+        });
         Ok(releases)
     }
 
@@ -154,11 +180,11 @@ impl Releases {
         taken
     }
 
-    /// Puts a release into service, or the configuration's own policy.
+    /// Puts a release into service, or the configuration's own policy: for all, or for the given share of persons.
     ///
     /// # Errors
     /// [`StepError`]
-    pub async fn activate(&self, name: &str, who: Who) -> Result<Option<Held>, StepError> {
+    pub async fn activate(&self, name: &str, portion: Portion, who: Who) -> Result<Standing, StepError> {
         let mut desk = self.desk.lock().await;
         let which = match name {
             "configuration" => Ok(Which::Configuration),
@@ -166,7 +192,7 @@ impl Releases {
         };
         let taken = match which {
             Ok(which) => {
-                let next = self.mark(&who).and_then(|mark| Ok(desk.standing.clone().activated(which, mark)?));
+                let next = self.mark(&who).and_then(|mark| self.portioned(&desk.standing, which, portion, mark));
                 self.change(&mut desk, next).await
             }
             Err(refusal) => Err(refusal.into()),
@@ -176,17 +202,44 @@ impl Releases {
         taken
     }
 
-    /// Puts what was in service before back.
+    /// Lets a release answer in the shadow of the one in service, or ends that where `name` is empty.
     ///
     /// # Errors
     /// [`StepError`]
-    pub async fn roll_back(&self, who: Who) -> Result<Option<Held>, StepError> {
+    pub async fn shadow(&self, name: &str, who: Who) -> Result<Standing, StepError> {
         let mut desk = self.desk.lock().await;
-        let release = desk.standing.previous.and_then(released);
+        let found = match name {
+            "" => Ok(None),
+            name => desk.standing.find(name).map(|held| Some(held.release)),
+        };
+        let taken = match found {
+            Ok(release) => {
+                let next = self.mark(&who).and_then(|_| Ok(desk.standing.clone().shadowed(release)?));
+                self.change(&mut desk, next).await
+            }
+            Err(refusal) => Err(refusal.into()),
+        };
+        self.record(PolicyStep::Shadow, found.ok().flatten(), &who, taken.as_ref().err());
+        taken
+    }
+
+    /// Takes the last step back.
+    ///
+    /// # Errors
+    /// [`StepError`]
+    pub async fn roll_back(&self, who: Who) -> Result<Standing, StepError> {
+        let mut desk = self.desk.lock().await;
         let next = self.mark(&who).and_then(|mark| Ok(desk.standing.clone().rolled_back(mark)?));
         let taken = self.change(&mut desk, next).await;
+        let release = taken.as_ref().ok().and_then(|standing| released(standing.active));
         self.record(PolicyStep::Rollback, release, &who, taken.as_ref().err());
         taken
+    }
+
+    /// What is in the shadow.
+    #[must_use]
+    pub fn in_shadow(&self) -> Option<Arc<Shadow>> {
+        self.parts.gate.shadow()
     }
 
     /// Forgets a release.
@@ -207,14 +260,17 @@ impl Releases {
     async fn keep(&self, desk: &mut Desk, bundle: Bundle, release: Digest, who: &Who) -> Result<Held, StepError> {
         let staged = self.mark(who)?;
         sizes(&bundle)?;
-        let compiling = self.compiling();
+        let (compiling, vectors) = (self.compiling(), self.parts.vectors.clone());
         let (loaded, signed_by, bundle) = blocking(move || {
             let (loaded, signed_by) = compiling(&bundle)?;
+            let vectors = vectors.as_deref().map(examination::read).transpose()?.unwrap_or_default();
+            examination::pass(&loaded, &bundle.component, &vectors)?;
             Ok((loaded, signed_by, bundle))
         })
         .await?;
         let (name, version) = (loaded.card().name.clone(), loaded.card().version.clone());
-        let held = Held { release, name, version, origin: bundle.origin.clone(), signed_by, staged };
+        let origin = bundle.origin.clone();
+        let held = Held { release, name, version, origin, signed_by, staged, quarantine: None };
         let before = desk.standing.clone();
         let next = before.clone().with(held.clone())?;
         let shelf = self.shelf.clone();
@@ -228,27 +284,62 @@ impl Releases {
         Ok(held)
     }
 
-    async fn change(&self, desk: &mut Desk, next: Result<Standing, StepError>) -> Result<Option<Held>, StepError> {
+    /// Takes a release back that failed in its probation.
+    async fn take_back(&self, failed: Failed) {
+        let mut desk = self.desk.lock().await;
+        let Ok(release) = format!("sha256:{}", failed.release).parse::<Digest>() else { return };
+        let why = format!("failed {} times on proven attempts, at last with {}", failed.times, failed.code);
+        let at = self.parts.clock.now().0;
+        let quarantine = Quarantine { at, code: failed.code.to_owned(), times: failed.times };
+        let next = desk.standing.clone().quarantined(release, quarantine).map_err(StepError::from);
+        let taken = self.change(&mut desk, next).await;
+        let who = Who { uid: None, reason: why };
+        self.record(PolicyStep::Quarantine, Some(release), &who, taken.as_ref().err());
+    }
+
+    /// Checks that all that is to decide can, writes it down, and puts it into service.
+    async fn change(&self, desk: &mut Desk, next: Result<Standing, StepError>) -> Result<Standing, StepError> {
         let next = next?;
-        let policy = match next.active {
-            Which::Configuration => Arc::clone(&self.configured),
-            Which::Release(release) => match desk.loaded.get(&release) {
-                Some(loaded) => Arc::clone(loaded),
-                None => self.load(release).await?,
-            },
-        };
+        let service = self.service(desk, &next).await?;
+        let shadow = self.shadow_of(desk, &next).await?;
         let (shelf, before) = (self.shelf.clone(), desk.standing.clone());
         desk.standing = blocking(move || {
             shelf.change(&before, &next)?;
             Ok(next)
         })
         .await?;
-        if let Which::Release(release) = desk.standing.active {
-            desk.loaded.insert(release, Arc::clone(&policy));
+        self.parts.gate.put_in_service(service);
+        if let Some(shadow) = shadow {
+            self.parts.gate.put_in_shadow(shadow);
         }
-        self.parts.gate.put_in_service(policy);
-        let active = released(desk.standing.active);
-        Ok(active.and_then(|release| desk.standing.held.iter().find(|held| held.release == release).cloned()))
+        Ok(desk.standing.clone())
+    }
+
+    fn portioned(
+        &self,
+        standing: &Standing,
+        which: Which,
+        portion: Portion,
+        mark: Mark,
+    ) -> Result<Standing, StepError> {
+        let standing = standing.clone();
+        let Portion { percent, identities } = portion;
+        if percent == 0 && identities.is_empty() {
+            return Ok(standing.activated(which, mark)?);
+        }
+        let Which::Release(release) = which else { return Err(Refusal::Share.into()) };
+        if identities.len() > MAX_LISTED {
+            return Err(StepError::Invalid(format!("expected at most {MAX_LISTED} identities")));
+        }
+        let listed = identities.iter().map(|identity| {
+            let identity = IdNat::parse(identity);
+            // Who it is stays out of the complaint: it goes to the log.
+            let identity = identity.map_err(|error| StepError::Invalid(format!("an identity: {error}")))?;
+            Ok(self.parts.audit.pseudonyms().digest(&identity))
+        });
+        let listed = listed.collect::<Result<_, StepError>>()?;
+        let percent = u8::try_from(percent).map_err(|_| Refusal::Share)?;
+        Ok(standing.tried(Trial { release, percent, listed, mark })?)
     }
 
     async fn forget(&self, desk: &mut Desk, release: Digest, who: &Who) -> Result<(), StepError> {
@@ -266,34 +357,13 @@ impl Releases {
         Ok(())
     }
 
-    /// Reads a release from disk and compiles it. Its signatures are held against the signers of today.
-    async fn load(&self, release: Digest) -> Result<Arc<Release>, StepError> {
-        let (shelf, compiling) = (self.shelf.clone(), self.compiling());
-        let (loaded, _) = blocking(move || compiling(&shelf.get(release)?)).await?;
-        Ok(Arc::new(loaded))
-    }
-
-    /// Checks who signed a release, and only then reads and compiles it.
-    fn compiling(&self) -> impl FnOnce(&Bundle) -> Result<(Release, Vec<String>), StepError> + Send + 'static {
-        let ReleasesParts { engine, settings, trust, .. } = &self.parts;
-        let (engine, settings, trust) = (engine.clone(), settings.clone(), trust.clone());
-        move |bundle| {
-            let statement = bundle.statement();
-            let signed_by = trust.check(&statement, &bundle.signatures)?;
-            let complete = settings.complete(bundle.settings.as_deref());
-            let complete = complete.map_err(|expected| StepError::Invalid(format!("settings.json: {expected}")))?;
-            let loaded = Release::load(&engine, &bundle.component, &complete)?;
-            Ok((loaded.known_as(statement.release(), signed_by.is_empty()), signed_by))
-        }
-    }
-
     fn mark(&self, who: &Who) -> Result<Mark, StepError> {
         let reason = who.reason.trim();
         if reason.is_empty() || !is_line(reason) {
             let expected = format!("expected a reason, one line of at most {MAX_TEXT} characters: it is recorded");
             return Err(StepError::Invalid(expected));
         }
-        Ok(Mark { at: self.parts.clock.now().0, uid: who.uid, reason: reason.to_owned() })
+        Ok(Mark { at: self.parts.clock.now().0, uid: who.uid.unwrap_or_default(), reason: reason.to_owned() })
     }
 
     fn record(&self, step: PolicyStep, release: Option<Digest>, who: &Who, error: Option<&StepError>) {

@@ -4,9 +4,10 @@
 //! decoded again and its imports are counted.
 
 use anyhow::{Context as _, Result, bail};
+use wasm_encoder::{ComponentSection as _, CustomSection};
 use wit_component::{ComponentEncoder, DecodedWasm};
 
-/// Most bytes of the embedded policy: it is compiled at each start of the sidecar.
+/// Most bytes of the embedded policy, without the vectors that it carries: it is compiled at the start of the sidecar.
 pub const MAX_POLICY_BYTES: usize = 200_000;
 
 /// Makes a component of a core module that carries its WIT world, as wit-bindgen leaves it there.
@@ -14,6 +15,15 @@ pub(crate) fn component(module: &[u8]) -> Result<Vec<u8>> {
     let mut encoder = ComponentEncoder::default();
     encoder.validate(true).module(module).context("reading the core module")?;
     encoder.encode().context("encoding the component")
+}
+
+/// Custom section in which a component carries its own test vectors. The sidecar reads it when a release is staged.
+const VECTORS: &str = "octroi-vectors";
+
+/// Adds test vectors to a component.
+pub(crate) fn carry(component: &mut Vec<u8>, vectors: &[u8]) {
+    let section = CustomSection { name: VECTORS.into(), data: vectors.into() };
+    section.append_to_component(component);
 }
 
 /// Names of what a component imports.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 
 use crate::cargo::{Artifact, Workspace};
-use crate::encode::{MAX_POLICY_BYTES, component, imports};
+use crate::encode::{MAX_POLICY_BYTES, carry, component, imports};
 
 /// The hostile guests: examples of `octroi-guests`, each the honest policy with one thing broken.
 pub const GUESTS: &[&str] = &[
@@ -47,20 +47,31 @@ pub const GUESTS: &[&str] = &[
 const IMPORTING: [&str; 2] = ["wants_import", "wants_wasi"];
 
 /// What a component is compiled from besides its own package.
-const SOURCES: [&str; 7] =
-    ["Cargo.toml", "Cargo.lock", "wit", "plugin/Cargo.toml", "plugin/src", "plugin/rules", "rust-toolchain.toml"];
+const SOURCES: [&str; 8] = [
+    "Cargo.toml",
+    "Cargo.lock",
+    "wit",
+    "plugin/Cargo.toml",
+    "plugin/src",
+    "plugin/rules",
+    "plugin/vectors.json",
+    "rust-toolchain.toml",
+];
 
 impl Workspace {
-    /// Builds the honest policy: a component without imports, of at most [`MAX_POLICY_BYTES`].
+    /// Builds the honest policy: a component without imports, of at most [`MAX_POLICY_BYTES`], that carries its vectors.
     ///
     /// # Errors
     /// When it can't be built, imports anything or is larger.
     pub fn policy(&self) -> Result<Vec<u8>> {
         let modules = self.compile("octroi-policy", Artifact::Library)?;
-        let policy = encode(modules.first().context("cargo built no module")?)?;
+        let mut policy = encode(modules.first().context("cargo built no module")?)?;
         ensure_pure("the policy", &policy)?;
         let size = policy.len();
         ensure!(size <= MAX_POLICY_BYTES, "the policy has {size} bytes, the limit is {MAX_POLICY_BYTES}");
+        let vectors = self.root().join("plugin/vectors.json");
+        let read = fs::read(&vectors).with_context(|| format!("reading {}", vectors.display()))?;
+        carry(&mut policy, &read);
         Ok(policy)
     }
 

@@ -61,6 +61,8 @@ struct JudgementLine {
     client: Option<IpAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     key_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_generation: Option<u64>,
     policy: String,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     degraded: bool,
@@ -115,6 +117,7 @@ impl JudgementEntry {
             mailboxes: permit.map(|permit| permit.mailboxes().len()),
             client: attempt.client,
             key_id: judgement.key_id.map(bounded),
+            key_generation: judgement.key_generation,
             policy: judgement.release.to_owned(),
             degraded: permit.is_some_and(|permit| permit.degraded()),
             identities_differ: judgement.identities_differ,

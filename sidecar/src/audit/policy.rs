@@ -12,8 +12,12 @@ pub enum PolicyStep {
     Stage,
     /// Put into service.
     Activate,
-    /// The one before was put back.
+    /// Put into the shadow of the one in service, or out of it.
+    Shadow,
+    /// The last step was taken back.
     Rollback,
+    /// Taken back because it failed.
+    Quarantine,
     /// Forgotten.
     Retire,
 }
@@ -25,7 +29,9 @@ impl PolicyStep {
         match self {
             Self::Stage => "stage",
             Self::Activate => "activate",
+            Self::Shadow => "shadow",
             Self::Rollback => "rollback",
+            Self::Quarantine => "quarantine",
             Self::Retire => "retire",
         }
     }
@@ -40,8 +46,8 @@ pub struct PolicyEvent<'a> {
     pub now: UnixSeconds,
     /// Digest of the release; `None`: the configuration's own policy, or a release that is not known.
     pub release: Option<&'a str>,
-    /// Who took it.
-    pub uid: u32,
+    /// Who took it; `None`: the sidecar itself.
+    pub uid: Option<u32>,
     /// Why, in their own words.
     pub reason: &'a str,
     /// Why it failed; `None`: it did not.
@@ -62,7 +68,8 @@ struct PolicyLine {
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     release: Option<String>,
-    uid: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uid: Option<u32>,
     reason: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,

@@ -46,6 +46,7 @@ fn judgement<'a>(attempt: &'a Attempt, outcome: &'a Outcome) -> Judgement<'a> {
         release: "abcd",
         issuer: Some("https://psc.example.test/realm"),
         key_id: Some("key-1"),
+        key_generation: Some(7),
         identities_differ: false,
         took: Duration::from_micros(42),
     }

@@ -1,8 +1,10 @@
 //! `octroi policy`: the releases of the policy in the running sidecar, from the first check to the way back.
 
+use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use clap::builder::NonEmptyStringValueParser;
 
 use super::mailbox::moment;
@@ -10,8 +12,9 @@ use super::{admin, table};
 use crate::policy::Bundle;
 use crate::proto::policies_client::PoliciesClient;
 use crate::proto::{
-    ActivatePolicyRequest, ListPoliciesRequest, ListPoliciesResponse, PolicyRelease, RetirePolicyRequest,
-    RollbackPolicyRequest, StagePolicyRequest,
+    ActivatePolicyRequest, ListPoliciesRequest, ListPoliciesResponse, PolicyDifferencesRequest,
+    PolicyDifferencesResponse, PolicyRelease, PolicySample, PolicyShare, RetirePolicyRequest, RollbackPolicyRequest,
+    ShadowPolicyRequest, StagePolicyRequest,
 };
 
 /// Hexadecimal digits of a digest that are shown, and that name a release well enough.
@@ -42,14 +45,29 @@ pub(super) enum Command {
         #[command(flatten)]
         why: Why,
     },
-    /// Puts a staged release into service.
-    Activate {
-        /// The digest or its first digits, as listed; `configuration` for the configuration's own policy.
+    /// Lets a staged release answer beside the one in service, on live logins, and change nothing.
+    Shadow {
+        /// The digest or its first digits, as listed; `off` to end it.
         release: String,
         #[command(flatten)]
         why: Why,
     },
-    /// Puts the policy that was in service before back.
+    /// Shows what the release in the shadow would have decided otherwise.
+    Differences,
+    /// Puts a staged release into service.
+    Activate {
+        /// The digest or its first digits, as listed; `configuration` for the configuration's own policy.
+        release: String,
+        /// For so many persons of a hundred only: always the same ones, by a hash of their identity.
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=99))]
+        percent: Option<u32>,
+        /// For the persons with these national identifiers only, one a line; with --percent, for them as well.
+        #[arg(long, value_name = "FILE")]
+        identities: Option<PathBuf>,
+        #[command(flatten)]
+        why: Why,
+    },
+    /// Takes the last activation back: one that is for some persons, else the one for all.
     Rollback {
         #[command(flatten)]
         why: Why,
@@ -79,13 +97,27 @@ pub(super) fn run(
     match command {
         Command::Statement { .. } => Ok(()),
         Command::Stage { folder, why } => stage(socket, &folder, why.reason, output),
-        Command::Activate { release, why } => {
-            let request = ActivatePolicyRequest { release, reason: why.reason };
-            let active = admin::ask(socket, |channel| async {
-                let reply = PoliciesClient::new(channel).activate(request).await;
-                reply.map(|reply| reply.into_inner().release).map_err(|status| admin::refusal(&status))
+        Command::Shadow { release, why } => shadow(socket, release, why.reason, output),
+        Command::Differences => {
+            let report = admin::ask(socket, |channel| async {
+                let reply = PoliciesClient::new(channel).differences(PolicyDifferencesRequest {}).await;
+                reply.map(tonic::Response::into_inner).map_err(|status| admin::refusal(&status))
             })?;
-            serves(active.as_ref(), output)
+            differences(&report, output)
+        }
+        Command::Activate { release, percent, identities, why } => {
+            let identities = identities.as_deref().map(listed).transpose()?.unwrap_or_default();
+            let percent = percent.unwrap_or_default();
+            let request = ActivatePolicyRequest { release, reason: why.reason, percent, identities };
+            let reply = admin::ask(socket, |channel| async {
+                let reply = PoliciesClient::new(channel).activate(request).await;
+                reply.map(tonic::Response::into_inner).map_err(|status| admin::refusal(&status))
+            })?;
+            serves(reply.release.as_ref(), output)?;
+            if let Some(share) = &reply.share {
+                writeln!(output, "{} decides for {}", share.digest, portion(share))?;
+            }
+            Ok(())
         }
         Command::Rollback { why } => {
             let request = RollbackPolicyRequest { reason: why.reason };
@@ -126,6 +158,57 @@ fn stage(socket: &Path, folder: &Path, reason: String, output: &mut impl Write) 
     Ok(())
 }
 
+/// Identifiers of a file, one a line.
+fn listed(path: &Path) -> anyhow::Result<Vec<String>> {
+    let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
+}
+
+fn portion(share: &PolicyShare) -> String {
+    match (share.percent, share.listed) {
+        (0, listed) => format!("{listed} persons listed"),
+        (percent, 0) => format!("{percent} of 100 persons"),
+        (percent, listed) => format!("{percent} of 100 persons and {listed} listed"),
+    }
+}
+
+fn shadow(socket: &Path, release: String, reason: String, output: &mut impl Write) -> anyhow::Result<()> {
+    let release = if release == "off" { String::new() } else { release };
+    let ended = release.is_empty();
+    let request = ShadowPolicyRequest { release, reason };
+    admin::ask(socket, |channel| async {
+        let reply = PoliciesClient::new(channel).shadow(request).await;
+        reply.map(|_| ()).map_err(|status| admin::refusal(&status))
+    })?;
+    if ended {
+        writeln!(output, "nothing is in the shadow any more")?;
+    } else {
+        writeln!(output, "it answers beside the policy in service and decides nothing: octroi policy differences")?;
+    }
+    Ok(())
+}
+
+fn differences(report: &PolicyDifferencesResponse, output: &mut impl Write) -> anyhow::Result<()> {
+    if report.digest.is_empty() {
+        writeln!(output, "nothing is in the shadow: octroi policy shadow RELEASE --reason ...")?;
+        return Ok(());
+    }
+    let PolicyDifferencesResponse { same, unknown, dropped, waiting, .. } = report;
+    let digest = short(&report.digest);
+    writeln!(output, "{digest} in the shadow: {same} logins decided alike, {unknown} that it could not judge,")?;
+    writeln!(output, "{dropped} not looked at, {waiting} waiting")?;
+    let rows = report.differences.iter().map(|d| [d.decided.clone(), d.shadow.clone(), d.times.to_string()]);
+    table::print(output, ["decided", "in the shadow", "logins"], rows)?;
+    if !report.samples.is_empty() {
+        let rows = report.samples.iter().rev().take(20).map(|sample| {
+            let PolicySample { at, decision_id, door, decided, shadow } = sample;
+            [moment(*at), decision_id.clone(), door.clone(), format!("{decided}\n{shadow}")]
+        });
+        table::print(output, ["when", "decision", "door", "decided, in the shadow"], rows)?;
+    }
+    Ok(())
+}
+
 fn serves(active: Option<&PolicyRelease>, output: &mut impl Write) -> anyhow::Result<()> {
     match active {
         Some(release) => writeln!(output, "{} {} ({}) decides now", release.name, release.version, release.digest)?,
@@ -135,14 +218,9 @@ fn serves(active: Option<&PolicyRelease>, output: &mut impl Write) -> anyhow::Re
 }
 
 fn print(list: &ListPoliciesResponse, output: &mut impl Write) -> anyhow::Result<()> {
-    let state = |name: &str| match (list.active == name, list.previous == name) {
-        (true, _) => "IN SERVICE",
-        (false, true) => "before",
-        (false, false) => "staged",
-    };
-    let own = if list.active.is_empty() { "IN SERVICE" } else { state("configuration") };
-    let own = if own == "staged" { "" } else { own };
-    let mut rows = vec![["configuration", own, "", "", ""].map(str::to_owned)];
+    let own = if list.active.is_empty() { "IN SERVICE".to_owned() } else { state(list, "configuration") };
+    let own = if own == "staged" { String::new() } else { own };
+    let mut rows = vec![["configuration".to_owned(), own, String::new(), String::new(), String::new()]];
     rows.extend(list.releases.iter().map(|release| {
         let signed = match release.signed_by.as_slice() {
             [] => "UNSIGNED".to_owned(),
@@ -150,7 +228,7 @@ fn print(list: &ListPoliciesResponse, output: &mut impl Write) -> anyhow::Result
         };
         [
             short(&release.digest),
-            format!("{}\n{signed}", state(&release.digest)),
+            format!("{}{}\n{signed}", state(list, &release.digest), quarantine(release)),
             format!("{} {}", release.name, release.version),
             format!("{} by uid {}", moment(release.staged_at), release.staged_by),
             format!("{}\n{}", release.reason, release.origin),
@@ -158,6 +236,22 @@ fn print(list: &ListPoliciesResponse, output: &mut impl Write) -> anyhow::Result
     }));
     table::print(output, ["release", "", "policy", "staged", "why, and where from"], rows)?;
     Ok(())
+}
+
+/// What a policy does now.
+fn state(list: &ListPoliciesResponse, name: &str) -> String {
+    let share = list.share.as_ref().filter(|share| share.digest == name);
+    match (list.active == name, share, list.shadow == name, list.previous == name) {
+        (true, ..) => "IN SERVICE".to_owned(),
+        (_, Some(share), ..) => format!("FOR {}", portion(share)),
+        (_, _, true, _) => "in the shadow".to_owned(),
+        (.., true) => "before".to_owned(),
+        _ => "staged".to_owned(),
+    }
+}
+
+fn quarantine(release: &PolicyRelease) -> String {
+    if release.quarantine.is_empty() { String::new() } else { format!("\nQUARANTINE: {}", release.quarantine) }
 }
 
 fn short(digest: &str) -> String {
@@ -181,7 +275,8 @@ mod tests {
         };
         let printed = |active: &str, previous: &str| {
             let (active, previous) = (active.to_owned(), previous.to_owned());
-            let list = ListPoliciesResponse { releases: vec![release("a"), release("b")], active, previous };
+            let releases = vec![release("a"), release("b")];
+            let list = ListPoliciesResponse { releases, active, previous, ..ListPoliciesResponse::default() };
             let mut output = Vec::new();
             print(&list, &mut output).unwrap();
             let text = String::from_utf8(output).unwrap();

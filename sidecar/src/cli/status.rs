@@ -37,6 +37,12 @@ fn print(status: &GetStatusResponse, output: &mut impl Write) -> anyhow::Result<
         ["mailboxes".to_owned(), status.mailboxes.to_string()],
         ["trust space".to_owned(), trust_space],
     ];
+    if status.policy_probation_until != 0 {
+        let until = moment(status.policy_probation_until);
+        let failures = status.policy_failures;
+        let alarm = if failures == 0 { String::new() } else { format!(", FAILED {failures} times since") };
+        facts.push(["probation".to_owned(), format!("taken back by itself until {until} where it fails{alarm}")]);
+    }
     if let Some(memory) = &status.signatures {
         let found = share(memory.hits, memory.hits + memory.misses);
         facts.push(["signatures".to_owned(), format!("{} remembered, {found} of the lookups found", memory.held)]);

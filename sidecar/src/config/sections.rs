@@ -221,8 +221,12 @@ fn policy_section(mut section: Section<'_, '_>, base: &Base<'_>) -> Policy {
         })
     });
     let trust = trust::trust(&mut section);
+    let vectors = base.optional_path(&mut section, "vectors").map(|at| at.value);
+    let probation_seconds = section.number("probation_seconds", 900, 0..=86_400);
+    let failures = section.number("probation_failures", 3, 1..=1000);
+    let probation_failures = u32::try_from(failures).unwrap_or(u32::MAX);
     section.finish();
-    Policy { component, settings, trust }
+    Policy { component, settings, trust, vectors, probation_seconds, probation_failures }
 }
 
 fn check(mut section: Section<'_, '_>, base: &Base<'_>) -> Check {

@@ -34,7 +34,8 @@ impl Gate {
     #[must_use]
     pub fn judge_again(&self, basis: &Basis, mailbox: &MailboxAddress) -> Outcome {
         let Ok(_place) = self.in_flight.try_acquire() else { return UnavailableReason::Overloaded.into() };
-        let release = self.release.load_full();
+        let service = self.service.load_full();
+        let release = service.release_for(&basis.inquiry.identity);
         match release.instance() {
             Ok(instance) => self.decide(instance, Some(mailbox.as_str()), basis, self.clock.now()),
             Err(fault) => fault.into(),

@@ -114,8 +114,9 @@ impl Gate {
     /// Judges one message at one stage of its transaction, and records what matters of it.
     #[must_use]
     pub fn judge_submission(&self, submission: &Submission) -> SubmissionOutcome {
-        let release = self.release.load_full();
-        let outcome = self.submission(&release, submission);
+        let service = self.service.load_full();
+        let release = service.release_for(submission.login.identity.as_str());
+        let outcome = self.submission(release, submission);
         self.audit.submission(&Submitted {
             now: self.clock.now(),
             stage: submission.stage,
@@ -129,6 +130,7 @@ impl Gate {
             client: submission.client,
             release: Some(release.digest()),
         });
+        self.watch_submission(&service, release, outcome);
         if let SubmissionOutcome::Deny(reason) = outcome {
             // Addresses stay out of the log: the decision leads to the audit record of the login.
             tracing::info!(decision = %submission.login.decision, reason = reason.code(), "a message is refused");
@@ -148,8 +150,8 @@ impl Gate {
         let request = request(submission, &own, inside);
         match release.instance().and_then(|mut instance| instance.judge(&request)) {
             Err(fault) => SubmissionOutcome::Unavailable(fault.into()),
-            Ok(wit::Verdict::Deny(reason)) => SubmissionOutcome::Deny(refusal(reason)),
-            Ok(wit::Verdict::Unavailable(reason)) => SubmissionOutcome::Unavailable(outage(reason)),
+            Ok(wit::Verdict::Deny(reason)) => SubmissionOutcome::Deny(reason.into()),
+            Ok(wit::Verdict::Unavailable(reason)) => SubmissionOutcome::Unavailable(reason.into()),
             Ok(wit::Verdict::Allow) if sends_as_itself(&submission.sender, &own) => SubmissionOutcome::Allow,
             Ok(wit::Verdict::Allow) => SubmissionOutcome::Deny(SubmissionReason::RailSender),
         }
@@ -212,23 +214,6 @@ fn request(submission: &Submission, own: &[Own<'_>], recipient_in_trust_space: O
             Encryption::Tls12 => wit::Encryption::Tls12,
             Encryption::Tls13 => wit::Encryption::Tls13,
         },
-    }
-}
-
-/// The policy's reason under its name in the closed list.
-const fn refusal(reason: wit::RefusalReason) -> SubmissionReason {
-    match reason {
-        wit::RefusalReason::SenderMalformed => SubmissionReason::SenderMalformed,
-        wit::RefusalReason::SenderRefused => SubmissionReason::SenderRefused,
-        wit::RefusalReason::TlsTooOld => SubmissionReason::TlsTooOld,
-        wit::RefusalReason::TooManyRecipients => SubmissionReason::TooManyRecipients,
-        wit::RefusalReason::RecipientRefused => SubmissionReason::RecipientRefused,
-    }
-}
-
-const fn outage(reason: wit::OutageReason) -> UnavailableReason {
-    match reason {
-        wit::OutageReason::TrustSpaceUnavailable => UnavailableReason::TrustSpaceUnavailable,
     }
 }
 

@@ -94,35 +94,3 @@ pub(super) fn listed(mailbox: &Mailbox) -> login::Mailbox {
         persons: u32::try_from(mailbox.persons.len()).unwrap_or(u32::MAX),
     }
 }
-
-/// The policy's reason under its name in the closed list.
-pub(super) const fn deny(reason: login::DenyReason) -> DenyReason {
-    use login::DenyReason as Policy;
-    match reason {
-        Policy::MechanismUnsupported => DenyReason::MechanismUnsupported,
-        Policy::MessageMalformed => DenyReason::MessageMalformed,
-        Policy::TooLarge => DenyReason::TooLarge,
-        Policy::TokenMalformed => DenyReason::TokenMalformed,
-        Policy::TokenEncrypted => DenyReason::TokenEncrypted,
-        Policy::TokenType => DenyReason::TokenType,
-        Policy::CriticalHeader => DenyReason::CriticalHeader,
-        Policy::AlgorithmRefused => DenyReason::AlgorithmRefused,
-        Policy::IssuerUnknown => DenyReason::IssuerUnknown,
-        Policy::ClaimMissing => DenyReason::ClaimMissing,
-        Policy::TokenExpired => DenyReason::TokenExpired,
-        Policy::TokenNotYetValid => DenyReason::TokenNotYetValid,
-        Policy::TokenNotBearer => DenyReason::TokenNotBearer,
-        Policy::AssuranceRefused => DenyReason::AssuranceRefused,
-        Policy::ClientRefused => DenyReason::ClientRefused,
-        Policy::AudienceRefused => DenyReason::AudienceRefused,
-        Policy::SessionExpired => DenyReason::SessionExpired,
-        Policy::SessionInconsistent => DenyReason::SessionInconsistent,
-        Policy::IdentityMissing => DenyReason::IdentityMissing,
-        Policy::IdentityInconsistent => DenyReason::IdentityInconsistent,
-        Policy::TokenInactive => DenyReason::TokenInactive,
-        Policy::IntrospectionMismatch => DenyReason::IntrospectionMismatch,
-        Policy::MailboxMalformed => DenyReason::MailboxMalformed,
-        Policy::MailboxRefused => DenyReason::MailboxRefused,
-        Policy::NoMailbox => DenyReason::NoMailbox,
-    }
-}

@@ -2,6 +2,7 @@
 
 mod bundle;
 mod engine;
+mod reasons;
 mod release;
 mod trust;
 

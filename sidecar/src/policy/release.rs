@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use wasmtime::component::{self, Component, InstancePre, Linker};
 use wasmtime::{Store, Trap};
@@ -80,7 +81,7 @@ impl From<Fault> for UnavailableReason {
 pub struct Release {
     engine: Engine,
     component: InstancePre<Guard>,
-    interfaces: Interfaces,
+    interfaces: Arc<Interfaces>,
     card: Card,
     digest: String,
     unsigned: bool,
@@ -128,7 +129,7 @@ impl Release {
         is_whole(engine, &component)?;
         let mut release = Self {
             engine: engine.clone(),
-            interfaces: Interfaces::of(&component).map_err(LoadError::World)?,
+            interfaces: Arc::new(Interfaces::of(&component).map_err(LoadError::World)?),
             component,
             card: Card { name: String::new(), version: String::new(), settings_schema: String::new() },
             digest: sha256_hex(wasm),
@@ -138,6 +139,22 @@ impl Release {
         release.card = release.instance()?.describe()?;
         release.settings = release.instance()?.configure(settings)?.map_err(LoadError::Settings)?;
         Ok(release)
+    }
+
+    /// The same component under other settings, for trials: it has the same name.
+    ///
+    /// # Errors
+    /// The policy refuses them, or fails while it reads them.
+    pub fn reconfigured(&self, settings: &str) -> Result<Self, LoadError> {
+        Ok(Self {
+            engine: self.engine.clone(),
+            component: self.component.clone(),
+            interfaces: Arc::clone(&self.interfaces),
+            card: self.card.clone(),
+            digest: self.digest.clone(),
+            unsigned: self.unsigned,
+            settings: self.instance()?.configure(settings)?.map_err(LoadError::Settings)?,
+        })
     }
 
     /// A fresh instance with all limits armed, for the calls of one login.

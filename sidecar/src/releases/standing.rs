@@ -1,5 +1,7 @@
 //! Which releases there are, which one is in service and which one was before: the rules of each step, without IO.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::policy::Digest;
@@ -35,6 +37,35 @@ pub struct Held {
     pub signed_by: Vec<String>,
     /// Who staged it.
     pub staged: Mark,
+    /// It was taken back because it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantine: Option<Quarantine>,
+}
+
+/// Why a release was taken back by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quarantine {
+    /// Seconds since the epoch.
+    pub at: u64,
+    /// How it failed: the code of a reason.
+    pub code: String,
+    /// How often, on attempts whose signature holds.
+    pub times: u32,
+}
+
+/// A release that decides for some.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trial {
+    /// The release.
+    pub release: Digest,
+    /// For how many persons of a hundred.
+    pub percent: u8,
+    /// Keyed digests of the persons listed.
+    pub listed: BTreeSet<String>,
+    /// Who wanted it.
+    pub mark: Mark,
 }
 
 /// A policy that can be in service.
@@ -57,13 +88,26 @@ pub struct Standing {
     pub active: Which,
     /// What a rollback goes back to.
     pub previous: Option<Which>,
+    /// What decides for some in the place of `active`.
+    #[serde(default)]
+    pub partial: Option<Trial>,
+    /// What answers in the shadow of `active`.
+    #[serde(default)]
+    pub shadow: Option<Digest>,
     /// Who put `active` into service; `None`: nobody ever changed it.
     pub changed: Option<Mark>,
 }
 
 impl Default for Standing {
     fn default() -> Self {
-        Self { held: Vec::new(), active: Which::Configuration, previous: None, changed: None }
+        Self {
+            held: Vec::new(),
+            active: Which::Configuration,
+            previous: None,
+            partial: None,
+            shadow: None,
+            changed: None,
+        }
     }
 }
 
@@ -88,9 +132,15 @@ pub enum Refusal {
     /// Nothing to go back to.
     #[error("there is nothing to go back to: activate a release by its name (octroi policy list)")]
     NothingBefore,
-    /// In service, or the one before.
-    #[error("it is in service, or what a rollback goes back to: activate another one first")]
+    /// In service, in the shadow, or the one before.
+    #[error("it is in service or in the shadow, or what a rollback goes back to: put another one there first")]
     InUse,
+    /// Taken back because it failed.
+    #[error("it is in quarantine, since it failed in service: mend it and stage what comes of that")]
+    Quarantined,
+    /// The share of persons for whom a release decides.
+    #[error("expected 1 to 99 per cent, or identities of persons; without both it decides for all")]
+    Share,
 }
 
 impl Standing {
@@ -127,33 +177,100 @@ impl Standing {
         Ok(self)
     }
 
-    /// With another policy in service.
+    /// With another policy in service, for all.
     ///
     /// # Errors
-    /// [`Refusal::Unknown`], [`Refusal::Active`]
+    /// [`Refusal::Unknown`], [`Refusal::Quarantined`], [`Refusal::Active`]
     pub fn activated(mut self, which: Which, mark: Mark) -> Result<Self, Refusal> {
-        if let Which::Release(release) = which
-            && !self.held.iter().any(|held| held.release == release)
-        {
-            return Err(Refusal::Unknown);
+        if let Which::Release(release) = which {
+            self.fit(release)?;
         }
         if self.active == which {
             return Err(Refusal::Active);
         }
         self.previous = Some(std::mem::replace(&mut self.active, which));
+        self.partial = None;
         self.changed = Some(mark);
+        self.shadow = self.shadow.filter(|shadow| which != Which::Release(*shadow));
         Ok(self)
     }
 
-    /// Back to what was in service before. A second time there is nothing to go back to: who types it twice must not get
-    /// the bad release again.
+    /// With a release that decides for some.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`], [`Refusal::Quarantined`], [`Refusal::Active`], [`Refusal::Share`]
+    pub fn tried(mut self, trial: Trial) -> Result<Self, Refusal> {
+        self.fit(trial.release)?;
+        if self.active == Which::Release(trial.release) {
+            return Err(Refusal::Active);
+        }
+        if trial.percent > 99 || (trial.percent == 0 && trial.listed.is_empty()) {
+            return Err(Refusal::Share);
+        }
+        self.partial = Some(trial);
+        Ok(self)
+    }
+
+    /// With a release in the shadow of the one in service, or none.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`], [`Refusal::Active`]
+    pub fn shadowed(mut self, shadow: Option<Digest>) -> Result<Self, Refusal> {
+        if let Some(release) = shadow {
+            self.held(release).ok_or(Refusal::Unknown)?;
+            if self.active == Which::Release(release) {
+                return Err(Refusal::Active);
+            }
+        }
+        self.shadow = shadow;
+        Ok(self)
+    }
+
+    /// Back by one step: to one policy for all where another one decides for some, else to what was in service before. A
+    /// second time there is nothing to go back to: who types it twice must not get the bad release again.
     ///
     /// # Errors
     /// [`Refusal::NothingBefore`]
     pub fn rolled_back(mut self, mark: Mark) -> Result<Self, Refusal> {
-        self.active = self.previous.take().ok_or(Refusal::NothingBefore)?;
-        self.changed = Some(mark);
+        if self.partial.take().is_none() {
+            self.active = self.previous.take().ok_or(Refusal::NothingBefore)?;
+            self.changed = Some(mark);
+            self.shadow = self.shadow.filter(|shadow| self.active != Which::Release(*shadow));
+        }
         Ok(self)
+    }
+
+    /// With a release taken back that failed: what was in service before decides in its place.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`]: it decides for nobody (any more).
+    pub fn quarantined(mut self, release: Digest, quarantine: Quarantine) -> Result<Self, Refusal> {
+        if self.partial.as_ref().is_some_and(|trial| trial.release == release) {
+            self.partial = None;
+        } else if self.active == Which::Release(release) {
+            self.active = self.previous.take().unwrap_or(Which::Configuration);
+        } else {
+            return Err(Refusal::Unknown);
+        }
+        if let Some(held) = self.held.iter_mut().find(|held| held.release == release) {
+            held.quarantine = Some(quarantine);
+        }
+        Ok(self)
+    }
+
+    /// A release that is kept.
+    #[must_use]
+    pub fn held(&self, release: Digest) -> Option<&Held> {
+        self.held.iter().find(|held| held.release == release)
+    }
+
+    /// Whether a release may decide.
+    fn fit(&self, release: Digest) -> Result<(), Refusal> {
+        match self.held(release) {
+            None => Err(Refusal::Unknown),
+            Some(held) if held.quarantine.is_some() => Err(Refusal::Quarantined),
+            Some(_) => Ok(()),
+        }
     }
 
     /// Without a release.
@@ -162,7 +279,8 @@ impl Standing {
     /// [`Refusal::Unknown`], [`Refusal::InUse`]
     pub fn without(mut self, release: Digest) -> Result<Self, Refusal> {
         let which = Which::Release(release);
-        if self.active == which || self.previous == Some(which) {
+        let tried = self.partial.as_ref().is_some_and(|trial| trial.release == release);
+        if self.active == which || self.previous == Some(which) || tried || self.shadow == Some(release) {
             return Err(Refusal::InUse);
         }
         let before = self.held.len();
@@ -172,82 +290,4 @@ impl Standing {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn mark() -> Mark {
-        Mark { at: 1, uid: 0, reason: "test".to_owned() }
-    }
-
-    fn held(text: &str) -> Held {
-        let release = Digest::of(text.as_bytes());
-        Held {
-            release,
-            name: text.to_owned(),
-            version: "1.0.0".to_owned(),
-            origin: String::new(),
-            signed_by: Vec::new(),
-            staged: mark(),
-        }
-    }
-
-    fn which(text: &str) -> Which {
-        Which::Release(Digest::of(text.as_bytes()))
-    }
-
-    fn two() -> Standing {
-        Standing::default().with(held("a")).unwrap().with(held("b")).unwrap()
-    }
-
-    #[test]
-    fn a_rollback_goes_back_once_and_never_forth() {
-        let standing = two().activated(which("a"), mark()).unwrap().activated(which("b"), mark()).unwrap();
-        assert_eq!((standing.active, standing.previous), (which("b"), Some(which("a"))));
-        let back = standing.rolled_back(mark()).unwrap();
-        assert_eq!((back.active, back.previous), (which("a"), None));
-        assert_eq!(back.clone().rolled_back(mark()), Err(Refusal::NothingBefore));
-        let own = back.activated(Which::Configuration, mark()).unwrap();
-        assert_eq!(own.previous, Some(which("a")));
-        assert_eq!(Standing::default().rolled_back(mark()), Err(Refusal::NothingBefore));
-    }
-
-    #[test]
-    fn what_is_in_service_or_was_before_is_not_retired() {
-        let standing = two().activated(which("a"), mark()).unwrap().activated(which("b"), mark()).unwrap();
-        for text in ["a", "b"] {
-            assert_eq!(standing.clone().without(Digest::of(text.as_bytes())), Err(Refusal::InUse));
-        }
-        let standing = standing.with(held("c")).unwrap();
-        assert_eq!(standing.clone().without(Digest::of(b"c")).unwrap().held.len(), 2);
-        assert_eq!(standing.without(Digest::of(b"d")), Err(Refusal::Unknown));
-    }
-
-    #[test]
-    fn nothing_is_activated_that_is_not_kept_or_that_is_in_service() {
-        assert_eq!(two().activated(which("c"), mark()), Err(Refusal::Unknown));
-        assert_eq!(two().activated(Which::Configuration, mark()), Err(Refusal::Active));
-        assert_eq!(two().with(held("a")), Err(Refusal::Staged));
-        let full = (0..KEPT).try_fold(Standing::default(), |all, n| all.with(held(&n.to_string()))).unwrap();
-        assert_eq!(full.with(held("one more")), Err(Refusal::Full));
-    }
-
-    #[test]
-    fn a_release_is_found_by_eight_digits_of_its_digest_or_more() {
-        let standing = two();
-        let digest = Digest::of(b"a").to_string();
-        let digits = digest.strip_prefix("sha256:").unwrap();
-        for name in [digest.as_str(), digits, digits.get(..8).unwrap(), digest.get(..15).unwrap()] {
-            assert_eq!(standing.find(name).map(|held| held.name.as_str()), Ok("a"), "{name}");
-        }
-        for name in ["", "sha256:", digits.get(..7).unwrap(), "configuration", &format!("{digits}0")] {
-            assert_eq!(standing.find(name), Err(Refusal::Unknown), "{name}");
-        }
-    }
-
-    #[test]
-    fn what_is_written_is_read_as_it_was() {
-        let standing = two().activated(which("a"), mark()).unwrap();
-        let text = serde_json::to_string(&standing).unwrap();
-        assert_eq!(serde_json::from_str::<Standing>(&text).unwrap(), standing);
-    }
-}
+mod tests;

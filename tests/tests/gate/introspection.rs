@@ -59,7 +59,7 @@ async fn while_introspection_hangs_no_instance_is_held_and_other_logins_go_on() 
     // All of them: one on its way may still compute, and hold an instance while it does.
     hold.arrived(16).await;
     // The pool has 64 places: with sixteen logins waiting, all of them are free.
-    let release = bench.gate.release();
+    let release = std::sync::Arc::clone(&bench.gate.service().release);
     let all_at_once: Result<Vec<_>, _> = (0..64).map(|_| release.instance()).collect();
     assert!(all_at_once.is_ok(), "an instance is held while an answer is awaited");
     drop(all_at_once);

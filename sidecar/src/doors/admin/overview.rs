@@ -45,7 +45,8 @@ impl Overview {
     /// The picture at this moment.
     #[must_use]
     pub fn draw(&self) -> proto::GetStatusResponse {
-        let release = self.gate.release();
+        let service = self.gate.service();
+        let release = &service.release;
         let issuers: Vec<_> = self.gate.issuers().iter().map(|issuer| self.issuer(issuer)).collect();
         let not_ready = if self.gate.can_judge() { String::new() } else { not_ready(&issuers) };
         let signatures = self.gate.signatures();
@@ -54,7 +55,9 @@ impl Overview {
             policy_name: release.card().name.clone(),
             policy_version: release.card().version.clone(),
             policy_digest: release.digest().to_owned(),
-            policy_unsigned: self.gate.release().is_unsigned(),
+            policy_unsigned: release.is_unsigned(),
+            policy_failures: service.probation.as_ref().map_or(0, |probation| probation.failures()),
+            policy_probation_until: service.probation.as_ref().map_or(0, |probation| probation.until().0),
             ready: not_ready.is_empty(),
             not_ready,
             signatures: Some(proto::SignatureMemory {

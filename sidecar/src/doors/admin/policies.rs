@@ -7,11 +7,12 @@ use tonic::{Request, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::doors::grpc::ERROR_DOMAIN;
+use crate::gate::{Sample, ShadowReport};
 use crate::policy::{Bundle, LoadError};
 use crate::proto;
 use crate::proto::policies_server::Policies;
-use crate::releases::standing::{Held, Which};
-use crate::releases::{Releases, StepError, Who};
+use crate::releases::standing::{Held, Standing, Trial, Which};
+use crate::releases::{Portion, Releases, StepError, Who};
 
 /// The `Policies` service.
 pub(super) struct PoliciesService(pub(super) Arc<Releases>);
@@ -35,10 +36,32 @@ impl Policies for PoliciesService {
         request: Request<proto::ActivatePolicyRequest>,
     ) -> Result<Response<proto::ActivatePolicyResponse>, Status> {
         let uid = uid(&request)?;
-        let proto::ActivatePolicyRequest { release, reason } = request.into_inner();
+        let proto::ActivatePolicyRequest { release, reason, percent, identities } = request.into_inner();
+        let (releases, portion) = (Arc::clone(&self.0), Portion { percent, identities });
+        let standing = whole(async move { releases.activate(&release, portion, Who { uid, reason }).await }).await?;
+        let share = standing.partial.as_ref().map(share);
+        Ok(Response::new(proto::ActivatePolicyResponse { release: active(&standing), share }))
+    }
+
+    async fn shadow(
+        &self,
+        request: Request<proto::ShadowPolicyRequest>,
+    ) -> Result<Response<proto::ShadowPolicyResponse>, Status> {
+        let uid = uid(&request)?;
+        let proto::ShadowPolicyRequest { release, reason } = request.into_inner();
         let releases = Arc::clone(&self.0);
-        let active = whole(async move { releases.activate(&release, Who { uid, reason }).await }).await?;
-        Ok(Response::new(proto::ActivatePolicyResponse { release: active.as_ref().map(told) }))
+        whole(async move { releases.shadow(&release, Who { uid, reason }).await }).await?;
+        Ok(Response::new(proto::ShadowPolicyResponse {}))
+    }
+
+    async fn differences(
+        &self,
+        _: Request<proto::PolicyDifferencesRequest>,
+    ) -> Result<Response<proto::PolicyDifferencesResponse>, Status> {
+        let shadow = self.0.in_shadow();
+        Ok(Response::new(shadow.map_or_else(proto::PolicyDifferencesResponse::default, |shadow| {
+            differences(shadow.release().digest(), shadow.report())
+        })))
     }
 
     async fn rollback(
@@ -48,8 +71,8 @@ impl Policies for PoliciesService {
         let uid = uid(&request)?;
         let reason = request.into_inner().reason;
         let releases = Arc::clone(&self.0);
-        let active = whole(async move { releases.roll_back(Who { uid, reason }).await }).await?;
-        Ok(Response::new(proto::RollbackPolicyResponse { release: active.as_ref().map(told) }))
+        let standing = whole(async move { releases.roll_back(Who { uid, reason }).await }).await?;
+        Ok(Response::new(proto::RollbackPolicyResponse { release: active(&standing) }))
     }
 
     async fn retire(
@@ -76,6 +99,8 @@ impl Policies for PoliciesService {
             releases: standing.held.iter().map(told).collect(),
             active: name(standing.active, ""),
             previous: standing.previous.map(|which| name(which, "configuration")).unwrap_or_default(),
+            share: standing.partial.as_ref().map(share),
+            shadow: standing.shadow.map(|release| release.to_string()).unwrap_or_default(),
         }))
     }
 }
@@ -89,9 +114,42 @@ async fn whole<T: Send + 'static>(
 }
 
 /// Who is at the other end, as the kernel told when they connected.
-fn uid<T>(request: &Request<T>) -> Result<u32, Status> {
+fn uid<T>(request: &Request<T>) -> Result<Option<u32>, Status> {
     let peer = request.extensions().get::<UdsConnectInfo>().and_then(|info| info.peer_cred);
-    peer.map(|peer| peer.uid()).ok_or_else(|| Status::internal("the kernel does not tell who asks"))
+    peer.map(|peer| Some(peer.uid())).ok_or_else(|| Status::internal("the kernel does not tell who asks"))
+}
+
+fn active(standing: &Standing) -> Option<proto::PolicyRelease> {
+    match standing.active {
+        Which::Configuration => None,
+        Which::Release(release) => standing.held(release).map(told),
+    }
+}
+
+fn share(trial: &Trial) -> proto::PolicyShare {
+    let listed = u32::try_from(trial.listed.len()).unwrap_or(u32::MAX);
+    proto::PolicyShare { digest: trial.release.to_string(), percent: trial.percent.into(), listed }
+}
+
+fn differences(digest: &str, report: ShadowReport) -> proto::PolicyDifferencesResponse {
+    let ShadowReport { same, differences, unknown, dropped, waiting, samples } = report;
+    let difference = |(decided, shadow, times)| proto::PolicyDifference { decided, shadow, times };
+    let sample = |sample: Sample| proto::PolicySample {
+        at: sample.at.0,
+        decision_id: sample.decision.to_string(),
+        door: sample.door.to_owned(),
+        decided: sample.decided,
+        shadow: sample.shadow,
+    };
+    proto::PolicyDifferencesResponse {
+        digest: format!("sha256:{digest}"),
+        same,
+        differences: differences.into_iter().map(difference).collect(),
+        unknown,
+        dropped,
+        waiting,
+        samples: samples.into_iter().map(sample).collect(),
+    }
 }
 
 fn told(held: &Held) -> proto::PolicyRelease {
@@ -104,6 +162,7 @@ fn told(held: &Held) -> proto::PolicyRelease {
         staged_by: held.staged.uid,
         reason: held.staged.reason.clone(),
         signed_by: held.signed_by.clone(),
+        quarantine: held.quarantine.as_ref().map_or_else(String::new, |q| format!("{}, {} times", q.code, q.times)),
     }
 }
 
@@ -117,7 +176,9 @@ fn status(error: &StepError) -> Status {
         error => error.to_string(),
     };
     match error {
-        StepError::Invalid(_) | StepError::Component(_) => Status::invalid_argument(message),
+        StepError::Invalid(_) | StepError::Component(_) | StepError::Examination(_) => {
+            Status::invalid_argument(message)
+        }
         StepError::Refused(_) | StepError::Trust(_) => Status::failed_precondition(message),
         StepError::Shelf(_) | StepError::Thread => {
             let details = ErrorDetails::with_error_info("store-unavailable", ERROR_DOMAIN, []);

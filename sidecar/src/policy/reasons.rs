@@ -1,0 +1,67 @@
+//! A policy's reasons under their names in the closed lists. Matched case by case: a new reason of the contract stops the
+//! build here.
+
+use super::wit::{login, submission};
+use crate::reason::{DenyReason, SubmissionReason, UnavailableReason};
+
+impl From<login::DenyReason> for DenyReason {
+    fn from(reason: login::DenyReason) -> Self {
+        use login::DenyReason as Policy;
+        match reason {
+            Policy::MechanismUnsupported => Self::MechanismUnsupported,
+            Policy::MessageMalformed => Self::MessageMalformed,
+            Policy::TooLarge => Self::TooLarge,
+            Policy::TokenMalformed => Self::TokenMalformed,
+            Policy::TokenEncrypted => Self::TokenEncrypted,
+            Policy::TokenType => Self::TokenType,
+            Policy::CriticalHeader => Self::CriticalHeader,
+            Policy::AlgorithmRefused => Self::AlgorithmRefused,
+            Policy::IssuerUnknown => Self::IssuerUnknown,
+            Policy::ClaimMissing => Self::ClaimMissing,
+            Policy::TokenExpired => Self::TokenExpired,
+            Policy::TokenNotYetValid => Self::TokenNotYetValid,
+            Policy::TokenNotBearer => Self::TokenNotBearer,
+            Policy::AssuranceRefused => Self::AssuranceRefused,
+            Policy::ClientRefused => Self::ClientRefused,
+            Policy::AudienceRefused => Self::AudienceRefused,
+            Policy::SessionExpired => Self::SessionExpired,
+            Policy::SessionInconsistent => Self::SessionInconsistent,
+            Policy::IdentityMissing => Self::IdentityMissing,
+            Policy::IdentityInconsistent => Self::IdentityInconsistent,
+            Policy::TokenInactive => Self::TokenInactive,
+            Policy::IntrospectionMismatch => Self::IntrospectionMismatch,
+            Policy::MailboxMalformed => Self::MailboxMalformed,
+            Policy::MailboxRefused => Self::MailboxRefused,
+            Policy::NoMailbox => Self::NoMailbox,
+        }
+    }
+}
+
+impl From<login::UnavailableReason> for UnavailableReason {
+    fn from(reason: login::UnavailableReason) -> Self {
+        match reason {
+            login::UnavailableReason::IntrospectionUnavailable => Self::IntrospectionUnavailable,
+        }
+    }
+}
+
+impl From<submission::RefusalReason> for SubmissionReason {
+    fn from(reason: submission::RefusalReason) -> Self {
+        use submission::RefusalReason as Policy;
+        match reason {
+            Policy::SenderMalformed => Self::SenderMalformed,
+            Policy::SenderRefused => Self::SenderRefused,
+            Policy::TlsTooOld => Self::TlsTooOld,
+            Policy::TooManyRecipients => Self::TooManyRecipients,
+            Policy::RecipientRefused => Self::RecipientRefused,
+        }
+    }
+}
+
+impl From<submission::OutageReason> for UnavailableReason {
+    fn from(reason: submission::OutageReason) -> Self {
+        match reason {
+            submission::OutageReason::TrustSpaceUnavailable => Self::TrustSpaceUnavailable,
+        }
+    }
+}
