@@ -77,6 +77,7 @@ impl Ground {
             .with_context(|| format!("opening the audit trail {}", config.audit.file.display()))?;
         let engine =
             Engine::new(Limits::default()).map_err(|error| anyhow::anyhow!("starting the engine: {error:#}"))?;
+        let engine = engine.keeping_compiled(state.join("compiled"));
         let settings = PolicySettings::of(config);
         let release = release(config, &engine, &settings).await?;
         let issuers = config

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -49,6 +49,8 @@ struct Tally {
     dropped: AtomicU64,
     same: AtomicU64,
     unknown: AtomicU64,
+    /// Nobody wants to know any more.
+    over: AtomicBool,
     kept: Mutex<Kept>,
 }
 
@@ -130,7 +132,7 @@ impl Shadow {
     /// What came of it so far.
     #[must_use]
     pub fn report(&self) -> ShadowReport {
-        let Tally { offered, dropped, same, unknown, kept } = &*self.tally;
+        let Tally { offered, dropped, same, unknown, kept, .. } = &*self.tally;
         let kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
         let differences: Vec<_> = kept
             .differences
@@ -141,6 +143,12 @@ impl Shadow {
         let judged = same + unknown + differences.iter().map(|(_, _, times)| times).sum::<u64>();
         let waiting = offered.saturating_sub(dropped).saturating_sub(judged);
         ShadowReport { same, differences, unknown, dropped, waiting, samples: kept.samples.iter().cloned().collect() }
+    }
+}
+
+impl Drop for Shadow {
+    fn drop(&mut self) {
+        self.tally.over.store(true, Ordering::Relaxed);
     }
 }
 
@@ -209,6 +217,9 @@ fn step_back() {
 
 fn look_on(gate: &Weak<Gate>, release: &Release, waiting: &Receiver<Live>, tally: &Tally) {
     while let Ok(live) = waiting.recv() {
+        if tally.over.load(Ordering::Relaxed) {
+            return;
+        }
         let Some(gate) = gate.upgrade() else { return };
         tally.note(&live, gate.again(release, &live).as_ref());
     }

@@ -38,6 +38,19 @@ impl Digest {
     }
 }
 
+impl Digest {
+    /// Its bytes.
+    pub(super) const fn bytes(&self) -> [u8; 32] {
+        self.0
+    }
+
+    /// Its hexadecimal digits alone.
+    #[must_use]
+    pub fn hex(&self) -> String {
+        self.to_string().trim_start_matches("sha256:").to_owned()
+    }
+}
+
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("sha256:")?;

@@ -1,9 +1,14 @@
 //! The WebAssembly engine and the limits of a call. Engine flag, deadline, ticker and limiter are set here together:
 //! a limit that is armed in one place and ticked in another one is a limit that one day does nothing.
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use wasmtime::component::Component;
 use wasmtime::{Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, ResourceLimiter, Store};
+
+use super::compiled::Compiled;
 
 /// What one login may use. A login is one instance, or two where something was awaited between `open` and `decide`.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +54,7 @@ const KEEP_RESIDENT: usize = 128 << 10;
 pub struct Engine {
     inner: wasmtime::Engine,
     limits: Limits,
+    compiled: Option<Arc<Compiled>>,
 }
 
 impl Engine {
@@ -67,7 +73,27 @@ impl Engine {
                 std::thread::sleep(Limits::TICK);
             }
         })?;
-        Ok(Self { inner, limits })
+        Ok(Self { inner, limits, compiled: None })
+    }
+
+    /// Keeps compiled components in `folder`, and takes them from there.
+    #[must_use]
+    pub fn keeping_compiled(mut self, folder: PathBuf) -> Self {
+        self.compiled = Some(Arc::new(Compiled::new(folder, &self.inner)));
+        self
+    }
+
+    #[cfg(test)]
+    pub(super) fn compiled(&self) -> Option<&Compiled> {
+        self.compiled.as_deref()
+    }
+
+    /// A component, compiled.
+    pub(super) fn component(&self, wasm: &[u8]) -> wasmtime::Result<Component> {
+        match &self.compiled {
+            Some(compiled) => compiled.component(&self.inner, wasm),
+            None => Component::from_binary(&self.inner, wasm),
+        }
     }
 
     pub(super) const fn wasmtime(&self) -> &wasmtime::Engine {

@@ -1,6 +1,7 @@
 //! Hosts the policy component: loads it, arms its limits, calls it. Proves nothing and decides nothing.
 
 mod bundle;
+mod compiled;
 mod engine;
 mod reasons;
 mod release;

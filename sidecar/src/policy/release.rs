@@ -7,7 +7,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use wasmtime::component::{self, Component, InstancePre, Linker};
+use wasmtime::component::{self, InstancePre, Linker};
 use wasmtime::{Store, Trap};
 
 use super::bundle::Digest;
@@ -119,7 +119,7 @@ impl Release {
     /// # Errors
     /// The first step that fails; a settings error carries every problem.
     pub fn load(engine: &Engine, wasm: &[u8], settings: &str) -> Result<Self, LoadError> {
-        let component = Component::from_binary(engine.wasmtime(), wasm).map_err(LoadError::Invalid)?;
+        let component = engine.component(wasm).map_err(LoadError::Invalid)?;
         let imports: Vec<String> =
             component.component_type().imports(engine.wasmtime()).map(|(name, _)| name.to_owned()).collect();
         if !imports.is_empty() {
@@ -132,7 +132,7 @@ impl Release {
             interfaces: Arc::new(Interfaces::of(&component).map_err(LoadError::World)?),
             component,
             card: Card { name: String::new(), version: String::new(), settings_schema: String::new() },
-            digest: sha256_hex(wasm),
+            digest: Digest::of(wasm).hex(),
             unsigned: false,
             settings: Vec::new(),
         };
@@ -172,7 +172,7 @@ impl Release {
     /// The same, under the name that decisions carry from now on: that of its release. `unsigned`: nobody signed it.
     #[must_use]
     pub fn known_as(mut self, release: Digest, unsigned: bool) -> Self {
-        self.digest = release.to_string().trim_start_matches("sha256:").to_owned();
+        self.digest = release.hex();
         self.unsigned = unsigned;
         self
     }
@@ -204,15 +204,6 @@ fn is_whole(engine: &Engine, component: &InstancePre<Guard>) -> Result<(), LoadE
         Ok(_) => Ok(()),
         Err(error) => Err(fault(&store, &error).map_or(LoadError::World(error), LoadError::Fault)),
     }
-}
-
-fn sha256_hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
-    digest.as_ref().iter().fold(String::with_capacity(64), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
 }
 
 /// One instance of the policy. Stays on its thread, inside one computation.

@@ -139,7 +139,7 @@ impl Shelf {
     }
 
     fn of(&self, release: Digest) -> PathBuf {
-        self.0.join(release.to_string().trim_start_matches("sha256:"))
+        self.0.join(release.hex())
     }
 }
 

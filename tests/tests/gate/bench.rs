@@ -53,7 +53,7 @@ pub(crate) const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// The stand-in, and a gate that believes it.
 pub(crate) struct Bench {
     pub(crate) psc: Psc,
-    pub(crate) gate: Gate,
+    pub(crate) gate: Arc<Gate>,
     pub(crate) clock: Clock,
     pub(crate) directory: Directory,
     pub(crate) trail: Trail,
@@ -72,10 +72,7 @@ impl Bench {
         let psc = Psc::start().await.unwrap();
         let other = Psc::start().await.unwrap();
         let http = HttpClient::new(&HttpSettings::default()).unwrap();
-        let settings = format!(
-            r#"{{"issuers":[{{"issuer":"{}","introspection":"{mode}"}},{{"issuer":"{OTHER_ISSUER}","introspection":"off"}}],"submission":{submission}}}"#,
-            psc.issuer()
-        );
+        let settings = settings(&psc, mode, submission);
         let release = Release::load(&Engine::new(Limits::default()).unwrap(), wasm, &settings).unwrap();
         let clock = Clock::manual(UnixSeconds(psc.now()));
         let trail = Trail::default();
@@ -97,7 +94,14 @@ impl Bench {
             clock: clock.clone(),
             max_in_flight: 64,
         });
+        let gate = Arc::new(gate);
         Self { psc, gate, clock, directory, trail, trust_space }
+    }
+
+    /// Another policy for the same issuers.
+    pub(crate) fn release(&self, wasm: &[u8], mode: &str) -> Arc<Release> {
+        let settings = settings(&self.psc, mode, "{}");
+        Arc::new(Release::load(&Engine::new(Limits::default()).unwrap(), wasm, &settings).unwrap())
     }
 
     /// Shows a bare token, as Dovecot does.
@@ -120,6 +124,13 @@ impl Bench {
     async fn attempt(&self, credentials: Credentials, mailbox: Option<&str>, client: IpAddr) -> Decision {
         self.gate.authenticate(attempt(credentials, mailbox, client)).await
     }
+}
+
+fn settings(psc: &Psc, mode: &str, submission: &str) -> String {
+    format!(
+        r#"{{"issuers":[{{"issuer":"{}","introspection":"{mode}"}},{{"issuer":"{OTHER_ISSUER}","introspection":"off"}}],"submission":{submission}}}"#,
+        psc.issuer()
+    )
 }
 
 /// One attempt over IMAP.

@@ -13,7 +13,7 @@ use super::bench::{Bench, DEUX, SECRETARIAT, Setup, UN};
 use super::guests::guest;
 
 /// Doctor one's login, as the SASL door remembers it, and a message under it.
-async fn submission(bench: &Bench, sender: &str) -> Submission {
+pub(crate) async fn submission(bench: &Bench, sender: &str) -> Submission {
     let token = bench.psc.token(&doctor_one()).mint();
     let decision = bench.bearer(&token, Some(UN)).await;
     let login = Login {

@@ -1,0 +1,110 @@
+//! A release that fails shortly after it came: taken back for what professionals meet, never for what anybody can send.
+
+use octroi::gate::{Failed, Probation, Service, SubmissionOutcome};
+use octroi::policy::EMBEDDED;
+use octroi::reason::UnavailableReason;
+use octroi_psc::{Deviation, doctor_one};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use super::bench::{Bench, UN, said};
+use super::guests::guest;
+use super::submission::submission;
+
+const WINDOW: u64 = 900;
+
+/// A bench in which a guest came into service a moment ago, after the embedded policy. It has three failures.
+async fn watched(name: &str) -> (Bench, UnboundedReceiver<Failed>) {
+    let bench = Bench::new(EMBEDDED, "off").await;
+    let (told, failed) = unbounded_channel();
+    let before = bench.gate.service().release.clone();
+    let release = bench.release(guest(name), "off");
+    let until = bench.clock.now().plus(WINDOW);
+    let probation = Some(Probation::new(&release, before, until, 3, told).into());
+    bench.gate.put_in_service(Service { release, partial: None, probation });
+    (bench, failed)
+}
+
+async fn good(bench: &Bench) -> String {
+    let token = bench.psc.token(&doctor_one()).mint();
+    said(&bench.bearer(&token, Some(UN)).await)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_third_failure_on_a_good_token_takes_a_release_back_and_is_told_once() {
+    for (name, said, code) in [
+        ("trap", "unavailable policy-trapped", "policy-trapped"),
+        ("trap_decide", "unavailable policy-trapped", "policy-trapped"),
+        ("grow", "unavailable policy-limit", "policy-limit"),
+        ("spin_open", "unavailable policy-timeout", "policy-timeout"),
+        ("another_identity", "deny rail-identity", "rail-identity"),
+        ("wild_spans", "deny rail-token", "rail-token"),
+    ] {
+        let (bench, mut failed) = watched(name).await;
+        for _ in 0..2 {
+            assert_eq!(good(&bench).await, said, "{name}");
+        }
+        assert!(failed.try_recv().is_err(), "{name} is taken back too early");
+        for _ in 0..3 {
+            good(&bench).await;
+        }
+        let release = bench.gate.service().release.digest().to_owned();
+        assert_eq!(failed.try_recv().unwrap(), Failed { release, code, times: 3 }, "{name}");
+        assert!(failed.try_recv().is_err(), "{name} is told twice");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_anybody_can_send_brings_no_earlier_policy_back() {
+    for name in ["trap", "wild_spans"] {
+        let (bench, mut failed) = watched(name).await;
+        let forged = bench.psc.token(&doctor_one()).deviate(Deviation::BadSignature).unwrap().mint();
+        let expired = bench.psc.token(&doctor_one()).deviate(Deviation::Expired).unwrap().mint();
+        let good = bench.psc.token(&doctor_one()).mint();
+        let cut = good.get(..good.len() - 8).unwrap();
+        for _ in 0..5 {
+            for shown in ["", "x", "a.b.c", "a.b.c.d.e", &forged, &expired, cut] {
+                bench.bearer(shown, Some(UN)).await;
+                bench.sasl("XOAUTH2", format!("user={UN}\x01auth=Bearer {shown}\x01\x01").as_bytes()).await;
+            }
+            bench.sasl("XOAUTH2", &[0xff; 300]).await;
+        }
+        assert!(failed.try_recv().is_err(), "{name} is taken back by what anybody can send");
+        let failures = bench.gate.service().probation.as_ref().unwrap().failures();
+        assert!(failures >= 10, "{name}: only {failures} failures");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_the_window_a_release_that_fails_is_an_outage_and_is_not_taken_back() {
+    let (bench, mut failed) = watched("trap").await;
+    good(&bench).await;
+    good(&bench).await;
+    bench.clock.set(bench.clock.now().plus(WINDOW + 1));
+    bench.psc.clock().advance(901);
+    for _ in 0..5 {
+        assert_eq!(good(&bench).await, "unavailable policy-trapped");
+    }
+    assert!(failed.try_recv().is_err());
+    assert_eq!(bench.gate.service().probation.as_ref().unwrap().failures(), 7);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_that_fails_on_messages_is_taken_back_as_well() {
+    let (bench, mut failed) = watched("trap_judge").await;
+    let message = submission(&bench, UN).await;
+    for _ in 0..3 {
+        let outcome = bench.gate.judge_submission(&message);
+        assert_eq!(outcome, SubmissionOutcome::Unavailable(UnavailableReason::PolicyTrapped));
+    }
+    assert_eq!(failed.try_recv().unwrap().times, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_and_a_provider_that_is_away_are_no_failures_of_a_policy() {
+    let (bench, mut failed) = watched("refuse").await;
+    for _ in 0..5 {
+        assert_eq!(good(&bench).await, "deny mechanism-unsupported");
+    }
+    assert!(failed.try_recv().is_err());
+    assert_eq!(bench.gate.service().probation.as_ref().unwrap().failures(), 0);
+}
