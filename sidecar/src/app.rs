@@ -27,6 +27,7 @@ use crate::gate::{Gate, Parts};
 use crate::policy::{EMBEDDED, Engine, Limits, Release};
 use crate::pseudonym::Pseudonyms;
 use crate::rails::Rails;
+use crate::recording::{Recorder, RecorderParts};
 use crate::releases::{ProbationSettings, Releases, ReleasesParts};
 use crate::store::{Sqlite, Store};
 use crate::throttle::Throttle;
@@ -57,6 +58,8 @@ pub struct Ground {
     pub tickets: Arc<Tickets>,
     /// The policy's releases.
     pub releases: Arc<Releases>,
+    /// Records decisions for replay, where that is wished.
+    pub recorder: Option<Arc<Recorder>>,
     /// The clock.
     pub clock: Clock,
 }
@@ -92,6 +95,7 @@ impl Ground {
             }
         };
         let _ = tokio::time::timeout(FIRST_KEYS, tried).await;
+        let recorder = recorder(config, &directory, &clock).context("recording decisions")?;
         let gate = Gate::new(Parts {
             release,
             issuers,
@@ -101,6 +105,7 @@ impl Ground {
             signatures: Signatures::new(config.server.remembered_signatures),
             throttle: Throttle::new(&config.throttle),
             audit: audit.clone(),
+            recorder: recorder.clone(),
             clock: clock.clone(),
             max_in_flight: config.server.max_in_flight,
         });
@@ -138,6 +143,7 @@ impl Ground {
             handles: Arc::new(Handles::new(life, HANDLES)),
             tickets: Arc::new(tickets),
             releases,
+            recorder,
             clock,
         })
     }
@@ -153,6 +159,19 @@ async fn trust_space(store: &impl Store) -> TrustSpace {
         Err(error) => tracing::error!(%error, "the trust space's list can't be read: import it again"),
     }
     trust_space
+}
+
+fn recorder(config: &Config, directory: &Directory, clock: &Clock) -> std::io::Result<Option<Arc<Recorder>>> {
+    let Some(megabytes) = config.policy.recording_megabytes else { return Ok(None) };
+    let domains = config.issuers.iter().map(|issuer| (issuer.issuer.to_string(), issuer.mailbox_domains.clone()));
+    let recorder = Recorder::start(RecorderParts {
+        folder: config.server.state_dir.join("recording"),
+        most: megabytes << 20,
+        directory: directory.clone(),
+        domains: domains.collect(),
+        clock: clock.clone(),
+    })?;
+    Ok(Some(Arc::new(recorder)))
 }
 
 async fn release(config: &Config, engine: &Engine, settings: &PolicySettings) -> anyhow::Result<Release> {

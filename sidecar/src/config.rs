@@ -284,6 +284,9 @@ pub struct Policy {
     pub probation_seconds: u64,
     /// `probation_failures`: at how many failures, on attempts whose signature holds. Default 3.
     pub probation_failures: u32,
+    /// `[policy.recording]`, `megabytes`: decisions are recorded for replay, for a day, in files of at most so many
+    /// megabytes (default 64). Absent: they are not.
+    pub recording_megabytes: Option<u64>,
 }
 
 /// `[audit]`

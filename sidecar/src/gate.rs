@@ -20,7 +20,6 @@ use tokio::sync::Semaphore;
 pub use attempt::{Attempt, Credentials, Decision, DecisionId, Door, Outcome, Protocol};
 pub use probation::{Failed, Probation};
 pub use service::{Partial, Service, Share};
-use shadow::Live;
 pub use shadow::{Sample, Shadow, ShadowReport};
 pub use standing::Basis;
 pub use submission::{Encryption, Login, Stage, Submission, SubmissionOutcome};
@@ -38,6 +37,7 @@ use crate::policy::wit::login::{self, Evidence, Inquiry, Introspect, Verdict};
 use crate::policy::{Instance, Release};
 use crate::rails::{self, Ground, Rails};
 use crate::reason::{DenyReason, UnavailableReason};
+use crate::recording::Recorder;
 use crate::throttle::{Throttle, Work};
 
 /// One issuer of tokens and what belongs to it alone.
@@ -70,6 +70,8 @@ pub struct Parts {
     pub throttle: Throttle,
     /// Where decisions are recorded.
     pub audit: Audit,
+    /// Records decisions for replay, where that is wished.
+    pub recorder: Option<Arc<Recorder>>,
     /// The clock.
     pub clock: Clock,
     /// Most attempts at one moment.
@@ -87,6 +89,7 @@ pub struct Gate {
     signatures: Signatures,
     throttle: Throttle,
     audit: Audit,
+    recorder: Option<Arc<Recorder>>,
     clock: Clock,
     in_flight: Semaphore,
 }
@@ -125,6 +128,7 @@ impl Gate {
             signatures: parts.signatures,
             throttle: parts.throttle,
             audit: parts.audit,
+            recorder: parts.recorder,
             clock: parts.clock,
             in_flight: Semaphore::new(parts.max_in_flight),
         }
@@ -203,11 +207,7 @@ impl Gate {
             took: begun.elapsed(),
         });
         self.watch(&service, &release, attempt, &outcome, facts.proven);
-        if let Some(shadow) = &*self.shadow.load() {
-            let introspection = facts.basis.as_ref().map(|basis| basis.introspection.clone());
-            let (attempt, now, outcome) = (attempt.clone(), self.clock.now(), outcome.clone());
-            shadow.offer(Live { id, attempt, now, introspection, outcome });
-        }
+        self.show(id, attempt, asked, &outcome, facts, release);
         Decision { id, outcome }
     }
 

@@ -19,6 +19,7 @@ pub mod proto;
 pub mod pseudonym;
 pub mod rails;
 pub mod reason;
+pub mod recording;
 pub mod releases;
 pub mod secret;
 pub mod store;

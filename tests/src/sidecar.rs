@@ -122,6 +122,12 @@ impl Sidecar {
         self.wait_until_ready(usize::try_from(from)?)
     }
 
+    /// Changes the configuration of its next starts.
+    pub fn reconfigure(&mut self, change: impl Fn(String) -> String + Send + Sync + 'static) {
+        let before = std::mem::replace(&mut self.configuration, Box::new(|_| String::new()));
+        self.configuration = Box::new(move |dovecot| change(before(dovecot)));
+    }
+
     fn wait_until_ready(&mut self, from: usize) -> Result<()> {
         let deadline = Instant::now() + READY_WITHIN;
         loop {

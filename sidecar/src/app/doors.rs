@@ -53,6 +53,9 @@ impl Running {
         };
         let (audit, tickets) = (running.ground.audit.clone(), Arc::clone(&running.ground.tickets));
         let mut counts: Vec<Counts> = vec![Box::new(move || audit.counts()), Box::new(move || tickets.counts())];
+        if let Some(recorder) = running.ground.recorder.clone() {
+            counts.push(Box::new(move || recorder.counts()));
+        }
         if let Some(dovecot) = &config.dovecot {
             counts.push(running.open_dovecot(dovecot, probes.clone()).await?);
         }

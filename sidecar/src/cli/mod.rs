@@ -8,6 +8,7 @@ pub mod check;
 mod import;
 mod mailbox;
 mod policy;
+mod replay;
 mod serve;
 mod status;
 mod table;
@@ -99,7 +100,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             mailbox::run(&admin.find(&cli.config)?, command, &mut output).map(|()| ExitCode::SUCCESS)
         }
         Command::Policy { admin, command } => {
-            policy::run(|| admin.find(&cli.config), command, &mut output).map(|()| ExitCode::SUCCESS)
+            policy::run(&cli.config, || admin.find(&cli.config), command, &mut output).map(|()| ExitCode::SUCCESS)
         }
         Command::Throttle { admin, command } => {
             throttle::run(&admin.find(&cli.config)?, command, &mut output).map(|()| ExitCode::SUCCESS)

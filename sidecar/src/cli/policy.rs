@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::builder::NonEmptyStringValueParser;
 
 use super::mailbox::moment;
-use super::{admin, table};
+use super::{admin, replay, table};
 use crate::policy::Bundle;
 use crate::proto::policies_client::PoliciesClient;
 use crate::proto::{
@@ -79,11 +79,14 @@ pub(super) enum Command {
         #[command(flatten)]
         why: Why,
     },
+    /// Shows recorded decisions to another release: what it would have answered otherwise. Needs no running sidecar.
+    Replay(replay::Options),
     /// Lists the releases that are kept.
     List,
 }
 
 pub(super) fn run(
+    config: &Path,
     find: impl FnOnce() -> anyhow::Result<PathBuf>,
     command: Command,
     output: &mut impl Write,
@@ -93,9 +96,12 @@ pub(super) fn run(
         write!(output, "{}", Bundle::from_folder(folder)?.statement())?;
         return Ok(());
     }
+    if let Command::Replay(options) = &command {
+        return replay::run(config, options, output);
+    }
     let socket = &find()?;
     match command {
-        Command::Statement { .. } => Ok(()),
+        Command::Statement { .. } | Command::Replay(_) => Ok(()),
         Command::Stage { folder, why } => stage(socket, &folder, why.reason, output),
         Command::Shadow { release, why } => shadow(socket, release, why.reason, output),
         Command::Differences => {

@@ -16,6 +16,7 @@ use crate::clock::UnixSeconds;
 use crate::policy::Release;
 use crate::policy::wit::login::{self, Introspect};
 use crate::reason::{DenyReason, UnavailableReason};
+use crate::recording::Decided;
 
 /// Most attempts that wait for the shadow. An attempt has at most some ten kilobytes.
 const QUEUE: usize = 256;
@@ -226,6 +227,32 @@ fn look_on(gate: &Weak<Gate>, release: &Release, waiting: &Receiver<Live>, tally
 }
 
 impl Gate {
+    /// Shows a decision to those who look on: the shadow, and whoever records. Costs nothing where there is neither.
+    pub(super) fn show(
+        &self,
+        id: DecisionId,
+        attempt: &Attempt,
+        asked: login::Attempt,
+        outcome: &Outcome,
+        facts: &Facts,
+        release: Arc<Release>,
+    ) {
+        let introspection = || facts.basis.as_ref().map(|basis| basis.introspection.clone());
+        if let Some(shadow) = &*self.shadow.load() {
+            let (attempt, outcome) = (attempt.clone(), outcome.clone());
+            shadow.offer(Live { id, attempt, now: self.clock.now(), introspection: introspection(), outcome });
+        }
+        if let Some(recorder) = &self.recorder {
+            let outcome = match outcome {
+                Outcome::Allow(_) => ("allow", None),
+                Outcome::Deny(reason) => ("deny", Some(reason.code())),
+                Outcome::Unavailable(reason) => ("unavailable", Some(reason.code())),
+            };
+            let (decision, now) = (id.to_string(), self.clock.now());
+            recorder.offer(Decided { decision, now, asked, introspection: introspection(), outcome, release });
+        }
+    }
+
     /// What `release` makes of an attempt that was decided, from what is at hand. `None`: it asks for more.
     fn again(&self, release: &Release, live: &Live) -> Option<Outcome> {
         let raw = super::terms::raw(&live.attempt.credentials)?;

@@ -15,14 +15,14 @@ use serde_json::Value;
 use crate::grpc::{ask, bearer, channel};
 use crate::stage::{Stage, UN, records};
 
-const STRICTER: &str = r#"{"acr": ["eidas3"]}"#;
+pub(crate) const STRICTER: &str = r#"{"acr": ["eidas3"]}"#;
 
-fn stage(allow_unsigned: bool) -> Result<Stage> {
+pub(crate) fn stage(allow_unsigned: bool) -> Result<Stage> {
     Stage::start(&Settings { more: format!("[policy]\nallow_unsigned = {allow_unsigned}\n"), ..Settings::default() })
 }
 
 /// A folder with a release.
-fn release(sidecar: &Sidecar, name: &str, component: &[u8], settings: Option<&str>) -> Result<String> {
+pub(crate) fn release(sidecar: &Sidecar, name: &str, component: &[u8], settings: Option<&str>) -> Result<String> {
     let folder = sidecar.folder().join(name);
     fs::create_dir_all(&folder)?;
     fs::write(folder.join("policy.wasm"), component)?;
@@ -32,7 +32,7 @@ fn release(sidecar: &Sidecar, name: &str, component: &[u8], settings: Option<&st
     Ok(folder.display().to_string())
 }
 
-fn digest(component: &[u8], settings: Option<&str>) -> String {
+pub(crate) fn digest(component: &[u8], settings: Option<&str>) -> String {
     let settings = settings.map(|settings| Digest::of(settings.as_bytes()));
     Statement { component: Digest::of(component), settings }.release().to_string()
 }
@@ -44,16 +44,16 @@ fn policy(sidecar: &Sidecar, arguments: &[&str]) -> Result<Result<String, String
     Ok(if output.status.success() { Ok(told) } else { Err(complained) })
 }
 
-fn done(sidecar: &Sidecar, arguments: &[&str]) -> Result<String> {
+pub(crate) fn done(sidecar: &Sidecar, arguments: &[&str]) -> Result<String> {
     policy(sidecar, arguments)?.map_err(|complained| anyhow::anyhow!("{arguments:?}: {complained}"))
 }
 
-fn refused(sidecar: &Sidecar, arguments: &[&str]) -> Result<String> {
+pub(crate) fn refused(sidecar: &Sidecar, arguments: &[&str]) -> Result<String> {
     policy(sidecar, arguments)?.err().with_context(|| format!("{arguments:?} was taken"))
 }
 
 /// What a good token is worth now, and the policy that its decision is recorded under.
-async fn login(stage: &Stage) -> Result<(Result<Vec<String>, String>, String)> {
+pub(crate) async fn login(stage: &Stage) -> Result<(Result<Vec<String>, String>, String)> {
     let before = records(&stage.sidecar)?.len();
     let mut client = GateClient::new(channel(&stage.sidecar, "gate.sock").await?);
     let answer = ask(&mut client, bearer(&stage.psc.token(&doctor_one()).mint(), UN)).await?;
@@ -63,7 +63,7 @@ async fn login(stage: &Stage) -> Result<(Result<Vec<String>, String>, String)> {
     Ok((answer, decision["policy"].as_str().context("no policy")?.to_owned()))
 }
 
-async fn granted_under(stage: &Stage, policy: &str) -> Result<()> {
+pub(crate) async fn granted_under(stage: &Stage, policy: &str) -> Result<()> {
     let (answer, under) = login(stage).await?;
     ensure!(answer == Ok(vec![UN.to_owned()]) && under == policy, "{answer:?} under {under}");
     Ok(())
@@ -193,7 +193,7 @@ async fn a_release_that_was_altered_on_disk_does_not_serve_and_nothing_else_take
 }
 
 /// A key pair of the real program; the last line of its public key.
-fn signer(sidecar: &Path, name: &str) -> Result<String> {
+pub(crate) fn signer(sidecar: &Path, name: &str) -> Result<String> {
     let at = |suffix: &str| sidecar.join(format!("{name}.{suffix}"));
     let made = Command::new("minisign").args(["-G", "-W", "-p"]).arg(at("pub")).arg("-s").arg(at("key")).output()?;
     ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
@@ -202,7 +202,7 @@ fn signer(sidecar: &Path, name: &str) -> Result<String> {
 }
 
 /// Signs what `octroi policy statement` prints.
-fn sign(keys: &Path, sidecar: &Sidecar, name: &str, folder: &str) -> Result<()> {
+pub(crate) fn sign(keys: &Path, sidecar: &Sidecar, name: &str, folder: &str) -> Result<()> {
     let statement = sidecar.run(&["policy", "statement", folder])?;
     ensure!(statement.status.success(), "{}", String::from_utf8_lossy(&statement.stderr));
     let text = keys.join("statement.txt");

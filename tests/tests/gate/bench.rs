@@ -91,6 +91,7 @@ impl Bench {
             signatures: Signatures::new(1000),
             throttle: Throttle::new(&allowance),
             audit: Audit::to(trail.clone(), Pseudonyms::from_key(b"tests")).unwrap(),
+            recorder: None,
             clock: clock.clone(),
             max_in_flight: 64,
         });

@@ -126,6 +126,7 @@ pub(crate) fn gate(names: &[&str], issuers: Vec<Issuer>, clock: Clock) -> Gate {
         signatures: Signatures::new(1000),
         throttle: Throttle::new(&Allowance::default()),
         audit: Audit::to(std::io::sink(), Pseudonyms::from_key(b"tests")).unwrap(),
+        recorder: None,
         clock,
         max_in_flight: 256,
     })

@@ -1,0 +1,206 @@
+//! New policies on trial with the real programs: on vectors, in the shadow, for some persons, on probation.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use anyhow::{Context as _, Result, ensure};
+use octroi::policy::EMBEDDED;
+use octroi::proto::gate_client::GateClient;
+use octroi_psc::{doctor_one, doctor_two};
+use octroi_tests::sidecar::Settings;
+use serde_json::{Value, json};
+
+use crate::grpc::{ask, bearer, channel};
+use crate::releases::{STRICTER, digest, done, granted_under, login, refused, release, sign, signer, stage};
+use crate::stage::{Stage, UN, records, trail};
+
+/// A policy that traps at every login.
+const TRAP: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/trap.wasm"));
+const DEUX: &str = "docteur.deux@bal.example.test";
+
+fn hex(component: &[u8], settings: Option<&str>) -> String {
+    digest(component, settings).trim_start_matches("sha256:").to_owned()
+}
+
+/// Stages and says under which digits.
+fn staged(stage: &Stage, name: &str, component: &[u8], settings: Option<&str>) -> Result<String> {
+    let folder = release(&stage.sidecar, name, component, settings)?;
+    done(&stage.sidecar, &["stage", &folder, "--reason", "try"])?;
+    Ok(hex(component, settings))
+}
+
+#[tokio::test]
+async fn a_release_that_fails_doctors_is_taken_back_by_itself_and_does_not_come_again() -> Result<()> {
+    let mut stage = stage(true)?;
+    let (_, own) = login(&stage).await?;
+    let trap = staged(&stage, "trap", TRAP, None)?;
+    done(&stage.sidecar, &["activate", &trap, "--reason", "try"])?;
+    let status = String::from_utf8(stage.sidecar.run(&["status"])?.stdout)?;
+    ensure!(status.contains("taken back by itself until"), "{status}");
+    let mut client = GateClient::new(channel(&stage.sidecar, "gate.sock").await?);
+    for _ in 0..3 {
+        // What anybody can send counts for nothing.
+        for _ in 0..5 {
+            ensure!(ask(&mut client, bearer("a.b.c", UN)).await.is_err(), "an answer");
+        }
+        let good = bearer(&stage.psc.token(&doctor_one()).mint(), UN);
+        ensure!(ask(&mut client, good).await.is_err(), "an answer");
+    }
+    let quarantined = |record: &Value| record["event"] == "policy" && record["step"] == "quarantine";
+    let records = trail(&stage.sidecar, 0, |records| records.iter().any(quarantined)).await?;
+    let record = records.iter().find(|record| quarantined(record)).context("no record")?;
+    ensure!(record["outcome"] == "done" && record["release"] == format!("sha256:{trap}"), "{record}");
+    let reason = record["reason"].as_str().unwrap_or_default();
+    ensure!(reason == "failed 3 times on proven attempts, at last with policy-trapped", "{reason}");
+    ensure!(record.get("uid").is_none(), "{record}");
+    granted_under(&stage, &own).await?;
+    let list = done(&stage.sidecar, &["list"])?;
+    ensure!(list.contains("QUARANTINE: policy-trapped, 3 times"), "{list}");
+    for _ in 0..2 {
+        let told = refused(&stage.sidecar, &["activate", &trap, "--reason", "again"])?;
+        ensure!(told.contains("it is in quarantine"), "{told}");
+        stage.sidecar.kill()?;
+        stage.sidecar.resume()?;
+    }
+    granted_under(&stage, &own).await
+}
+
+#[tokio::test]
+async fn a_release_in_the_shadow_is_compared_and_one_for_some_persons_decides_for_them() -> Result<()> {
+    let mut stage = stage(true)?;
+    let (_, own) = login(&stage).await?;
+    let stricter = staged(&stage, "stricter", EMBEDDED, Some(STRICTER))?;
+    let told = done(&stage.sidecar, &["differences"])?;
+    ensure!(told.contains("nothing is in the shadow"), "{told}");
+    done(&stage.sidecar, &["shadow", &stricter, "--reason", "who would be refused?"])?;
+    ensure!(refused(&stage.sidecar, &["retire", &stricter, "--reason", "x"])?.contains("in the shadow"));
+    granted_under(&stage, &own).await?;
+    let mut told = String::new();
+    for _ in 0..500 {
+        told = done(&stage.sidecar, &["differences"])?;
+        if told.contains(" 0 waiting") {
+            break;
+        }
+    }
+    let row = told.lines().find(|line| line.contains("deny assurance-refused")).context("no difference")?;
+    ensure!(row.contains("allow") && row.contains('1'), "{told}");
+    ensure!(!told.contains(UN) && !told.contains("899700000011"), "{told}");
+    ensure!(done(&stage.sidecar, &["list"])?.contains("in the shadow"));
+    stage.sidecar.kill()?;
+    stage.sidecar.resume()?;
+    ensure!(done(&stage.sidecar, &["differences"])?.starts_with(&stricter[..12]), "gone after a restart");
+    done(&stage.sidecar, &["shadow", "off", "--reason", "seen enough"])?;
+
+    let persons = stage.sidecar.folder().join("persons.txt");
+    fs::write(&persons, "899700000022\n")?;
+    let persons = persons.display().to_string();
+    let told =
+        done(&stage.sidecar, &["activate", &stricter, "--identities", &persons, "--reason", "doctor two agreed"])?;
+    ensure!(told.contains("the configuration's own policy decides now") && told.contains("1 persons listed"), "{told}");
+    for _ in 0..2 {
+        granted_under(&stage, &own).await?;
+        let before = records(&stage.sidecar)?.len();
+        let mut client = GateClient::new(channel(&stage.sidecar, "gate.sock").await?);
+        let two = bearer(&stage.psc.token(&doctor_two()).mint(), DEUX);
+        ensure!(ask(&mut client, two).await? == Err("assurance-refused".to_owned()), "doctor two");
+        let records = trail(&stage.sidecar, before, |records| !records.is_empty()).await?;
+        ensure!(records.iter().any(|record| record["policy"] == stricter.as_str()), "{records:?}");
+        stage.sidecar.kill()?;
+        stage.sidecar.resume()?;
+    }
+    let standing = fs::read_to_string(stage.sidecar.folder().join("state/policies/standing.json"))?;
+    ensure!(!standing.contains("899700000022"), "{standing}");
+    let told = done(&stage.sidecar, &["rollback", "--reason", "not now"])?;
+    ensure!(told == "the configuration's own policy decides now\n", "{told}");
+    let mut client = GateClient::new(channel(&stage.sidecar, "gate.sock").await?);
+    let two = bearer(&stage.psc.token(&doctor_two()).mint(), DEUX);
+    ensure!(ask(&mut client, two).await? == Ok(vec![DEUX.to_owned()]));
+    let told = refused(&stage.sidecar, &["activate", &stricter, "--percent", "100", "--reason", "x"])?;
+    ensure!(told.contains("1..=99"), "{told}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_release_that_answers_otherwise_than_the_operators_vectors_is_not_staged() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let settings = Settings {
+        more: format!("[policy]\nallow_unsigned = true\nvectors = \"{}\"\n", folder.path().display()),
+        ..Settings::default()
+    };
+    let stage = Stage::start(&settings)?;
+    let vector = |acr: &str| {
+        json!({
+            "name": "a doctor with eidas1 logs in", "now": 1_800_000_000, "header": { "alg": "RS256", "kid": "k" },
+            "payload": {
+                "iss": stage.psc.issuer(), "exp": 1_800_000_100, "iat": 1_800_000_000, "auth_time": 1_800_000_000,
+                "acr": acr, "SubjectNameID": "899700000011",
+            },
+            "mailboxes": [{ "address": UN, "kind": "per" }], "expect": { "allow": [UN] },
+        })
+    };
+    fs::write(folder.path().join("ours.json"), json!({ "logins": [vector("eidas1")] }).to_string())?;
+    let stricter = release(&stage.sidecar, "stricter", EMBEDDED, Some(STRICTER))?;
+    let told = refused(&stage.sidecar, &["stage", &stricter, "--reason", "try"])?;
+    let expected =
+        "a doctor with eidas1 logs in: expected allow docteur.un@bal.example.test, found deny assurance-refused";
+    ensure!(told.contains("ours.json: it answers otherwise") && told.contains(expected), "{told}");
+    ensure!(!stage.sidecar.folder().join("state/policies").exists(), "something was kept");
+    fs::write(folder.path().join("ours.json"), json!({ "logins": [vector("eidas3")] }).to_string())?;
+    done(&stage.sidecar, &["stage", &stricter, "--reason", "try"])?;
+    fs::write(folder.path().join("ours.json"), "{\"logins\": 1}")?;
+    let plain = release(&stage.sidecar, "plain", EMBEDDED, None)?;
+    let told = refused(&stage.sidecar, &["stage", &plain, "--reason", "try"])?;
+    ensure!(told.contains("ours.json: expected vectors as a JSON object"), "{told}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_start_uses_compiled_policies_and_a_damaged_one_is_compiled_again() -> Result<()> {
+    let mut stage = stage(true)?;
+    let stricter = staged(&stage, "stricter", EMBEDDED, Some(STRICTER))?;
+    done(&stage.sidecar, &["activate", &stricter, "--reason", "try"])?;
+    let folder = stage.sidecar.folder().join("state/compiled");
+    let files = || -> Result<BTreeSet<_>> {
+        fs::read_dir(&folder)?.map(|entry| Ok(entry?.path())).collect::<Result<BTreeSet<_>>>()
+    };
+    let before = files()?;
+    ensure!(before.len() == 1, "one component, {before:?}");
+    stage.sidecar.kill()?;
+    stage.sidecar.resume()?;
+    ensure!(!stage.sidecar.log().contains("compiled code"), "{}", stage.sidecar.log());
+    stage.sidecar.kill()?;
+    for file in &before {
+        let mut bytes = fs::read(file)?;
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(file, bytes)?;
+    }
+    stage.sidecar.resume()?;
+    ensure!(stage.sidecar.log().contains("it is damaged"), "{}", stage.sidecar.log());
+    let (answer, under) = login(&stage).await?;
+    ensure!(answer == Err("assurance-refused".to_owned()) && under == stricter, "{answer:?} under {under}");
+    ensure!(files()? == before);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_signer_who_was_taken_out_signs_for_nothing_that_comes_into_service_later() -> Result<()> {
+    let keys = tempfile::tempdir()?;
+    let key = signer(keys.path(), "author")?;
+    let more = format!("[[policy.signer]]\nname = \"author\"\nminisign = \"{key}\"\n");
+    let mut stage = Stage::start(&Settings { more: more.clone(), ..Settings::default() })?;
+    let folder = release(&stage.sidecar, "stricter", EMBEDDED, Some(STRICTER))?;
+    sign(keys.path(), &stage.sidecar, "author", &folder)?;
+    done(&stage.sidecar, &["stage", &folder, "--reason", "try"])?;
+    stage.sidecar.stop()?;
+    stage.sidecar.reconfigure(move |text| text.replace(&more, ""));
+    stage.sidecar.resume()?;
+    let stricter = hex(EMBEDDED, Some(STRICTER));
+    for step in ["activate", "shadow"] {
+        let told = refused(&stage.sidecar, &[step, &stricter, "--reason", "try"])?;
+        ensure!(told.contains("no signer is configured"), "{step}: {told}");
+    }
+    let (answer, _) = login(&stage).await?;
+    ensure!(answer == Ok(vec![UN.to_owned()]), "{answer:?}");
+    Ok(())
+}
