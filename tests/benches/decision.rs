@@ -72,7 +72,7 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
         key: parts.key(),
         directory: parts.directory(),
     };
-    let release = parts.gate().release();
+    let release = std::sync::Arc::clone(&parts.gate().service().release);
     let hosted = Hosted { release: &release, key: parts.key(), directory: parts.directory() };
     let tokens: Vec<&[u8]> = credentials.tokens().iter().map(String::as_bytes).collect();
     anyhow::ensure!(!native.grants(credentials.forged()?.as_bytes(), now.0), "the native rules accept a forged token");

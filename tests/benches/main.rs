@@ -19,6 +19,7 @@ mod haproxy;
 mod introspect;
 mod load;
 mod memory;
+mod releases;
 mod report;
 mod sasl;
 mod server;
@@ -39,11 +40,20 @@ enum Group {
     Delegation,
     Memory,
     Flood,
+    Releases,
 }
 
 impl Group {
-    const ALL: [Self; 7] =
-        [Self::Decision, Self::Introspect, Self::Authenticate, Self::Sasl, Self::Delegation, Self::Memory, Self::Flood];
+    const ALL: [Self; 8] = [
+        Self::Decision,
+        Self::Introspect,
+        Self::Authenticate,
+        Self::Sasl,
+        Self::Delegation,
+        Self::Memory,
+        Self::Flood,
+        Self::Releases,
+    ];
 
     const fn ids(self) -> &'static [&'static str] {
         match self {
@@ -54,6 +64,7 @@ impl Group {
             Self::Delegation => delegation::IDS,
             Self::Memory => memory::IDS,
             Self::Flood => flood::IDS,
+            Self::Releases => releases::IDS,
         }
     }
 
@@ -66,6 +77,7 @@ impl Group {
             Self::Delegation => delegation::run(bench).await,
             Self::Memory => memory::run(bench).await,
             Self::Flood => flood::run(bench).await,
+            Self::Releases => releases::run(bench).await,
         }
     }
 }

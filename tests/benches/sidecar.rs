@@ -1,6 +1,6 @@
 //! The sidecar as an operator runs it: `octroi serve` with a configuration, a store and keys in a file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context as _;
@@ -25,6 +25,8 @@ pub(crate) struct Options {
     pub(crate) jwks_url: Option<String>,
     /// `[audit] file`, in the folder of the sidecar.
     pub(crate) audit: &'static str,
+    /// Threads that serve.
+    pub(crate) workers: &'static str,
 }
 
 impl Options {
@@ -32,7 +34,8 @@ impl Options {
     pub(crate) const VERIFYING: Self = Self { remembered_signatures: Some(0), ..Self::SHIPPED };
 
     /// As shipped: the signature of a token seen before is known.
-    pub(crate) const SHIPPED: Self = Self { remembered_signatures: None, jwks_url: None, audit: "audit.jsonl" };
+    pub(crate) const SHIPPED: Self =
+        Self { remembered_signatures: None, jwks_url: None, audit: "audit.jsonl", workers: "1" };
 }
 
 /// A running sidecar.
@@ -42,7 +45,7 @@ pub(crate) struct Sidecar {
     sasl: Address,
     delegation: Address,
     // Its folder goes after it.
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Sidecar {
@@ -69,9 +72,14 @@ impl Sidecar {
     pub(crate) fn pid(&self) -> u32 {
         self.http.pid()
     }
+
+    /// The operator's socket.
+    pub(crate) fn admin(&self) -> PathBuf {
+        self.folder.path().join("admin.sock")
+    }
 }
 
-/// Starts a sidecar with one worker thread, as its contenders have one, imports the directory, and waits until a login
+/// Starts a sidecar, as a rule with one worker thread, as its contenders have one, imports the directory, and waits until a login
 /// is granted.
 ///
 /// # Errors
@@ -83,7 +91,7 @@ pub(crate) async fn start(bench: &Bench, credentials: &Credentials, options: &Op
     let at = folder.path();
     let configuration = configure(at, port, credentials, options)?;
     let configuration = configuration.to_str().context("a folder in ASCII")?;
-    let environment = [("TOKIO_WORKER_THREADS", "1")];
+    let environment = [("TOKIO_WORKER_THREADS", options.workers)];
     let arguments = ["serve", "--config", configuration];
     let log = at.join("octroi.log");
     let http = Server::start("octroi", &program, &arguments, &environment, Address::Tcp(port), &log).await?;
@@ -94,10 +102,10 @@ pub(crate) async fn start(bench: &Bench, credentials: &Credentials, options: &Op
     wait(&http, credentials).await?;
     let [gate, sasl, delegation] =
         ["gate.sock", "sasl.sock", "delegation.sock"].map(|name| Address::Unix(at.join(name)));
-    Ok(Sidecar { http, gate, sasl, delegation, _folder: folder })
+    Ok(Sidecar { http, gate, sasl, delegation, folder })
 }
 
-fn configure(at: &Path, port: u16, credentials: &Credentials, options: &Options) -> anyhow::Result<std::path::PathBuf> {
+fn configure(at: &Path, port: u16, credentials: &Credentials, options: &Options) -> anyhow::Result<PathBuf> {
     use std::os::unix::fs::OpenOptionsExt as _;
     for (name, secret) in [("introspection.secret", INTROSPECTION_SECRET), ("policy.secret", "bench-policy")] {
         let mut file = std::fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(at.join(name))?;
@@ -140,6 +148,9 @@ mailbox_domains = ["{domain}"]
 
 [audit]
 file = "{audit}"
+
+[policy]
+allow_unsigned = true
 
 [policy.settings]
 audience = ["{AUDIENCE}"]

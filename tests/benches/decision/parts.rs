@@ -55,6 +55,7 @@ impl Parts {
         let gate = |signatures: usize| -> anyhow::Result<Gate> {
             let audit = folder.join(format!("decision-{signatures}-audit.jsonl"));
             Ok(Gate::new(GateParts {
+                recorder: None,
                 release: Release::load(&engine, EMBEDDED, &settings).context("the policy")?,
                 issuers: vec![Issuer {
                     name: ISSUER.into(),

@@ -1,10 +1,13 @@
 //! New policies on trial with the real programs: on vectors, in the shadow, for some persons, on probation.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result, ensure};
 use octroi::policy::EMBEDDED;
+use octroi::proto::authenticate_response::Outcome;
 use octroi::proto::gate_client::GateClient;
 use octroi_psc::{doctor_one, doctor_two};
 use octroi_tests::sidecar::Settings;
@@ -202,5 +205,84 @@ async fn a_signer_who_was_taken_out_signs_for_nothing_that_comes_into_service_la
     }
     let (answer, _) = login(&stage).await?;
     ensure!(answer == Ok(vec![UN.to_owned()]), "{answer:?}");
+    Ok(())
+}
+
+/// Logs in until `end`; each decision and whether it was granted. An answer that is none is an error.
+async fn log_in(stage: Arc<Stage>, end: Arc<AtomicBool>) -> Result<Vec<(String, bool)>> {
+    let mut client = GateClient::new(channel(&stage.sidecar, "gate.sock").await?);
+    let mut answers = Vec::new();
+    while !end.load(Ordering::Relaxed) {
+        let token = stage.psc.token(&doctor_one()).mint();
+        let answer = client.authenticate(bearer(&token, UN)).await?.into_inner();
+        let granted = match answer.outcome.context("no outcome")? {
+            Outcome::Allowed(_) => true,
+            Outcome::Denied(denied) if denied.reason == "assurance-refused" => false,
+            Outcome::Denied(denied) => anyhow::bail!("{}", denied.reason),
+        };
+        answers.push((answer.decision_id, granted));
+    }
+    Ok(answers)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_policies_are_swapped_no_login_fails_and_each_is_judged_by_the_one_it_is_recorded_under() -> Result<()> {
+    let stage = Arc::new(stage(true)?);
+    let stricter = staged(&stage, "stricter", EMBEDDED, Some(STRICTER))?;
+    let end = Arc::new(AtomicBool::new(false));
+    let clients: Vec<_> = (0..4).map(|_| tokio::spawn(log_in(Arc::clone(&stage), Arc::clone(&end)))).collect();
+    let swapping = {
+        let (stage, stricter) = (Arc::clone(&stage), stricter.clone());
+        tokio::task::spawn_blocking(move || {
+            (0..30).try_for_each(|swap| {
+                let release = if swap % 2 == 0 { &stricter } else { "configuration" };
+                done(&stage.sidecar, &["activate", release, "--reason", "swap"]).map(drop)
+            })
+        })
+    };
+    let swapped = swapping.await?;
+    end.store(true, Ordering::Relaxed);
+    swapped?;
+    let mut answers = HashMap::new();
+    for client in clients {
+        answers.extend(client.await??);
+    }
+    ensure!(answers.values().any(|granted| *granted) && answers.values().any(|granted| !granted), "no swap was seen");
+    let decided = |record: &&Value| record["event"] == "decision";
+    let all = |records: &[Value]| records.iter().filter(decided).count() >= answers.len();
+    for record in trail(&stage.sidecar, 0, all).await?.iter().filter(decided) {
+        let granted = answers.get(record["decision"].as_str().context("no decision")?).context("nobody's answer")?;
+        ensure!((record["policy"] != stricter.as_str()) == *granted, "{record}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_whatever_moment_of_an_activation_the_old_or_the_new_policy_serves() -> Result<()> {
+    let mut stage = stage(true)?;
+    let (_, own) = login(&stage).await?;
+    let stricter = staged(&stage, "stricter", EMBEDDED, Some(STRICTER))?;
+    for round in 0..12_u32 {
+        let next = if round % 2 == 0 { stricter.as_str() } else { "configuration" };
+        let configuration = stage.sidecar.configuration_file();
+        let activating = std::process::Command::new(octroi_tests::sidecar::program("octroi"))
+            .arg("--config")
+            .arg(configuration)
+            .args(["policy", "activate", next, "--reason", "try"])
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()?;
+        // Some milliseconds, each round at another moment of the step.
+        tokio::time::sleep(std::time::Duration::from_millis(u64::from(round) * 2)).await;
+        stage.sidecar.kill()?;
+        let done = activating.wait_with_output()?.status.success();
+        stage.sidecar.resume()?;
+        let (answer, under) = login(&stage).await?;
+        let expected = if under == own { Ok(vec![UN.to_owned()]) } else { Err("assurance-refused".to_owned()) };
+        ensure!(answer == expected && (under == own || under == stricter), "{answer:?} under {under}");
+        // What was acknowledged is done.
+        let new = if next == "configuration" { &own } else { &stricter };
+        ensure!(!done || under == *new, "acknowledged and lost in round {round}");
+    }
     Ok(())
 }
