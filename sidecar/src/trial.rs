@@ -1,5 +1,6 @@
 //! A policy tried without mail: what it answers to vectors, before any rail. No key is asked for and nothing is recorded.
 
+mod shown;
 pub mod vectors;
 
 use std::fmt;

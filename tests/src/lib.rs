@@ -11,6 +11,7 @@ pub mod exim;
 pub mod imap;
 pub mod logins;
 pub mod memory;
+pub mod minisign;
 pub mod pki;
 pub mod postfix;
 pub mod sasl;

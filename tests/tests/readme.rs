@@ -10,7 +10,11 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use octroi_psc::Psc;
+use octroi::proto::AuthenticateRequest;
+use octroi::proto::authenticate_request::Credentials;
+use octroi::proto::gate_client::GateClient;
+use octroi_psc::{Psc, doctor_one};
+use octroi_tests::minisign;
 use octroi_tests::sidecar::{Settings, Sidecar, program};
 
 fn root() -> PathBuf {
@@ -80,22 +84,62 @@ fn make(targets: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// A running sidecar for the command lines.
-struct Demo(Sidecar);
+/// A running sidecar for the command lines, at which doctors log in again and again.
+struct Demo {
+    sidecar: Sidecar,
+    /// Where sessions take place: with a key that signs releases, and the program under its name.
+    folder: tempfile::TempDir,
+}
 
 impl Demo {
     fn start() -> Self {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let psc = runtime.block_on(Psc::start()).unwrap();
-        let demo = Self(Sidecar::start(&psc, &Settings::default()).unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        let key = minisign::key_pair(folder.path(), "officer").unwrap();
+        let more = format!("[[policy.signer]]\nname = \"officer\"\nminisign = \"{key}\"\n");
+        let sidecar = Sidecar::start(&psc, &Settings { more, ..Settings::default() }).unwrap();
+        let (program, configuration) = (program("octroi"), sidecar.configuration_file());
+        let script = format!("#!/bin/sh\nexec {} --config {} \"$@\"\n", program.display(), configuration.display());
+        fs::create_dir(folder.path().join("bin")).unwrap();
+        fs::write(folder.path().join("bin/octroi"), script).unwrap();
+        fs::set_permissions(folder.path().join("bin/octroi"), Permissions::from_mode(0o755)).unwrap();
+        let gate = sidecar.folder().join("gate.sock");
+        runtime.spawn(async move {
+            // Until the process ends.
+            while log_in(&gate, &psc).await.is_ok() {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        });
         std::mem::forget(runtime);
-        demo
+        Self { sidecar, folder }
+    }
+
+    /// A recorded session: lines after `$ ` are typed into one shell, the others are what it says. In them `...` stands for
+    /// anything, also for lines. Runs of blanks count as one.
+    fn console(&self, lines: &[String]) -> Result<()> {
+        const MARK: &str = "-- what was typed next --";
+        let typed: Vec<&str> = lines.iter().filter_map(|line| line.strip_prefix("$ ")).collect();
+        let script: String = typed.iter().map(|line| format!("{line}\necho '{MARK}'\n")).collect();
+        let path = format!("{}:{}", self.folder.path().join("bin").display(), std::env::var("PATH")?);
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", &format!("exec 2>&1\n{script}")]).current_dir(self.folder.path()).env("PATH", path);
+        let said = String::from_utf8(shell.output()?.stdout)?;
+        let said: Vec<&str> = said.split(MARK).collect();
+        let expected = lines.split(|line| line.starts_with("$ ")).skip(1);
+        for ((typed, expected), said) in typed.iter().zip(expected).zip(said) {
+            let squeezed = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+            let pattern: Vec<String> = squeezed(&expected.join(" ")).split("...").map(regex::escape).collect();
+            let pattern = regex::Regex::new(&format!("^{}$", pattern.join(".*")))?;
+            ensure!(pattern.is_match(&squeezed(said)), "$ {typed}\n{said}\nexpected:\n{}", expected.join("\n"));
+        }
+        Ok(())
     }
 
     /// `serve` runs already; `check` may find fault with what a demonstration lacks, but must understand its arguments.
     fn runs(&self, arguments: &[&str]) -> Result<()> {
         let mut command = Command::new(program("octroi"));
-        command.arg("--config").arg(self.0.configuration_file()).args(arguments).current_dir(self.0.folder());
+        command.arg("--config").arg(self.sidecar.configuration_file()).args(arguments).current_dir(self.sidecar.folder());
         if arguments.contains(&"serve") {
             command.arg("--help");
         }
@@ -108,6 +152,15 @@ impl Demo {
         );
         Ok(())
     }
+}
+
+/// Doctor one logs in.
+async fn log_in(gate: &Path, psc: &Psc) -> Result<()> {
+    let channel = tonic::transport::Endpoint::new(format!("unix:{}", gate.display()))?.connect().await?;
+    let bearer = Credentials::Bearer(psc.token(&doctor_one()).mint().into_bytes());
+    let request = AuthenticateRequest { credentials: Some(bearer), ..AuthenticateRequest::default() };
+    GateClient::new(channel).authenticate(request).await?;
+    Ok(())
 }
 
 /// Parses a configuration whose secret files are there.
@@ -139,6 +192,7 @@ fn holds(markdown: &str) -> Result<()> {
     for (language, lines) in blocks(markdown)? {
         match language.as_str() {
             "sh" => shell(&lines, &DEMO)?,
+            "console" => DEMO.console(&lines)?,
             "toml" => configuration(&lines)?,
             "text" => prose(&lines)?,
             other => bail!("nobody checks {other:?}"),
@@ -186,6 +240,8 @@ fn a_snippet_that_does_not_hold_is_seen() {
         block("toml", "[server]\nno_such_key = 1"),
         block("text", "make demo"),
         block("", "make demo"),
+        block("console", "$ octroi policy list\nnothing"),
+        block("console", "$ octroi no-such-command"),
         block("python", "print()"),
         "```sh\nmake demo".to_owned(),
     ] {
@@ -194,6 +250,7 @@ fn a_snippet_that_does_not_hold_is_seen() {
     for good in [
         block("sh", "KEEP=1 sudo make demo   # shows it"),
         block("sh", "octroi mailbox import directory.csv\noctroi mailbox list\noctroi status\noctroi check"),
+        block("console", "$ octroi policy list\n... configuration ... IN SERVICE ..."),
         block("text", "a client ---> a server"),
     ] {
         holds(&good).unwrap();

@@ -13,8 +13,9 @@ use comfy_table::{ContentArrangement, Table, presets};
 use octroi_psc::{Deviation, Identity, Psc, doctor_one, doctor_two};
 use octroi_tests::dovecot::{Dovecot, Setup, Version};
 use octroi_tests::imap::{Credential, Imap, Mechanism, Security};
+use octroi_tests::minisign;
 use octroi_tests::postfix::{self, Postfix};
-use octroi_tests::sidecar::{Settings, Sidecar};
+use octroi_tests::sidecar::{Settings, Sidecar, program};
 use octroi_tests::smtp::Smtp;
 use tokio::time::Instant;
 
@@ -115,7 +116,10 @@ async fn show() -> Result<bool> {
     let mailboxes = [UN, DEUX, SECRETARIAT];
     let postfix = Postfix::start(&postfix::Setup::new(&mailboxes))?;
     step("the sidecar, with the directory of the stand-in's people");
-    let more = postfix.sidecar_section();
+    let keys = tempfile::tempdir()?;
+    let officer = minisign::key_pair(keys.path(), "officer")?;
+    let signer = format!("[[policy.signer]]\nname = \"officer\"\nminisign = \"{officer}\"\n");
+    let more = format!("{}\n{signer}", postfix.sidecar_section());
     let sidecar = Sidecar::start(&psc, &Settings { introspection: "required", more, ..Settings::default() })?;
     let mut servers = Vec::new();
     for version in [Version::V2_3, Version::V2_4] {
@@ -150,6 +154,8 @@ async fn show() -> Result<bool> {
     println!("The sidecar's own view (octroi status):\n");
     println!("{}", String::from_utf8_lossy(&sidecar.run(&["status"])?.stdout));
     if std::env::var_os("KEEP").is_some_and(|keep| keep == "1") {
+        println!("The sidecar: alias octroi='{} --config {}'", program("octroi").display(), sidecar.configuration_file().display());
+        println!("Releases of its policy are signed with {}", keys.path().join("officer.key").display());
         keep(&psc, &servers, &postfix).await?;
     }
     Ok(as_it_should)

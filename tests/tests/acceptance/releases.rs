@@ -3,12 +3,12 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use octroi::policy::{Digest, EMBEDDED, Statement};
 use octroi::proto::gate_client::GateClient;
 use octroi_psc::doctor_one;
+use octroi_tests::minisign;
 use octroi_tests::sidecar::{Settings, Sidecar};
 use serde_json::Value;
 
@@ -192,26 +192,13 @@ async fn a_release_that_was_altered_on_disk_does_not_serve_and_nothing_else_take
     refused_under(&stage, &digits).await
 }
 
-/// A key pair of the real program; the last line of its public key.
-pub(crate) fn signer(sidecar: &Path, name: &str) -> Result<String> {
-    let at = |suffix: &str| sidecar.join(format!("{name}.{suffix}"));
-    let made = Command::new("minisign").args(["-G", "-W", "-p"]).arg(at("pub")).arg("-s").arg(at("key")).output()?;
-    ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    let text = fs::read_to_string(at("pub"))?;
-    Ok(text.lines().last().context("an empty key")?.to_owned())
-}
-
 /// Signs what `octroi policy statement` prints.
 pub(crate) fn sign(keys: &Path, sidecar: &Sidecar, name: &str, folder: &str) -> Result<()> {
     let statement = sidecar.run(&["policy", "statement", folder])?;
     ensure!(statement.status.success(), "{}", String::from_utf8_lossy(&statement.stderr));
     let text = keys.join("statement.txt");
     fs::write(&text, statement.stdout)?;
-    let mut minisign = Command::new("minisign");
-    minisign.arg("-S").arg("-W").arg("-s").arg(keys.join(format!("{name}.key"))).arg("-m").arg(text);
-    let signed = minisign.arg("-x").arg(format!("{folder}/{name}.minisig")).output()?;
-    ensure!(signed.status.success(), "{}", String::from_utf8_lossy(&signed.stderr));
-    Ok(())
+    minisign::sign(keys, name, &text, &Path::new(folder).join(format!("{name}.minisig")))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -219,7 +206,7 @@ async fn a_release_serves_once_all_have_signed_it_and_never_another_under_their_
     let keys = tempfile::tempdir()?;
     let names = ["officer", "author"];
     let signers = names.map(|name| {
-        let key = signer(keys.path(), name)?;
+        let key = minisign::key_pair(keys.path(), name)?;
         anyhow::Ok(format!("[[policy.signer]]\nname = \"{name}\"\nminisign = \"{key}\"\n\n"))
     });
     let more = signers.into_iter().collect::<Result<String>>()?;

@@ -10,11 +10,12 @@ use octroi::policy::EMBEDDED;
 use octroi::proto::authenticate_response::Outcome;
 use octroi::proto::gate_client::GateClient;
 use octroi_psc::{doctor_one, doctor_two};
+use octroi_tests::minisign;
 use octroi_tests::sidecar::Settings;
 use serde_json::{Value, json};
 
 use crate::grpc::{ask, bearer, channel};
-use crate::releases::{STRICTER, digest, done, granted_under, login, refused, release, sign, signer, stage};
+use crate::releases::{STRICTER, digest, done, granted_under, login, refused, release, sign, stage};
 use crate::stage::{Stage, UN, records, trail};
 
 /// A policy that traps at every login.
@@ -189,7 +190,7 @@ async fn a_start_uses_compiled_policies_and_a_damaged_one_is_compiled_again() ->
 #[tokio::test]
 async fn a_signer_who_was_taken_out_signs_for_nothing_that_comes_into_service_later() -> Result<()> {
     let keys = tempfile::tempdir()?;
-    let key = signer(keys.path(), "author")?;
+    let key = minisign::key_pair(keys.path(), "author")?;
     let more = format!("[[policy.signer]]\nname = \"author\"\nminisign = \"{key}\"\n");
     let mut stage = Stage::start(&Settings { more: more.clone(), ..Settings::default() })?;
     let folder = release(&stage.sidecar, "stricter", EMBEDDED, Some(STRICTER))?;
