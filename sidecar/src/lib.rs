@@ -21,6 +21,7 @@ pub mod rails;
 pub mod reason;
 pub mod releases;
 pub mod secret;
+pub mod sources;
 pub mod store;
 pub mod throttle;
 pub mod tickets;

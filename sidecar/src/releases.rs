@@ -22,8 +22,10 @@ use crate::config::PolicySettings;
 use crate::gate::Gate;
 use crate::policy::{Bundle, Digest, Engine, LoadError, MAX_COMPONENT, MAX_SETTINGS, Release, Trust, TrustError};
 
-/// Longest reason and longest origin, characters.
+/// Longest reason, characters.
 pub const MAX_TEXT: usize = 200;
+/// Longest origin, characters: a registry, a repository, a tag and a digest as long as they may be.
+pub const MAX_ORIGIN: usize = 800;
 
 /// What the life of a policy is led with.
 pub struct ReleasesParts {
@@ -289,7 +291,7 @@ impl Releases {
 
     fn mark(&self, who: &Who) -> Result<Mark, StepError> {
         let reason = who.reason.trim();
-        if reason.is_empty() || !is_line(reason) {
+        if reason.is_empty() || !is_line(reason, MAX_TEXT) {
             let expected = format!("expected a reason, one line of at most {MAX_TEXT} characters: it is recorded");
             return Err(StepError::Invalid(expected));
         }
@@ -328,15 +330,15 @@ fn sizes(bundle: &Bundle) -> Result<(), StepError> {
     if bundle.settings.as_ref().is_some_and(|settings| settings.len() > MAX_SETTINGS) {
         return Err(StepError::Invalid(format!("expected settings of at most {MAX_SETTINGS} bytes")));
     }
-    if !is_line(&bundle.origin) {
-        return Err(StepError::Invalid(format!("expected an origin of one line, at most {MAX_TEXT} characters")));
+    if !is_line(&bundle.origin, MAX_ORIGIN) {
+        return Err(StepError::Invalid(format!("expected an origin of one line, at most {MAX_ORIGIN} characters")));
     }
     Ok(())
 }
 
 /// One line that may stand in a record and on a terminal.
-fn is_line(text: &str) -> bool {
-    text.chars().count() <= MAX_TEXT && !text.chars().any(char::is_control)
+fn is_line(text: &str, most: usize) -> bool {
+    text.chars().count() <= most && !text.chars().any(char::is_control)
 }
 
 async fn blocking<T: Send + 'static>(

@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::doors::grpc::ERROR_DOMAIN;
-use crate::policy::{Bundle, LoadError};
+use crate::policy::{Bundle, CosignImage, LoadError, Signature};
 use crate::proto;
 use crate::proto::policies_server::Policies;
 use crate::releases::standing::{Held, Which};
@@ -23,8 +23,13 @@ impl Policies for PoliciesService {
         request: Request<proto::StagePolicyRequest>,
     ) -> Result<Response<proto::StagePolicyResponse>, Status> {
         let uid = uid(&request)?;
-        let proto::StagePolicyRequest { component, settings, origin, reason, signatures } = request.into_inner();
-        let bundle = Bundle { component, settings, signatures, origin };
+        let proto::StagePolicyRequest { component, settings, origin, reason, signatures, cosign_signatures } =
+            request.into_inner();
+        let mut all: Vec<_> = signatures.into_iter().map(Signature::Minisign).collect();
+        for signature in cosign_signatures {
+            all.push(cosign(signature)?);
+        }
+        let bundle = Bundle { component, settings, signatures: all, origin };
         let releases = Arc::clone(&self.0);
         let held = whole(async move { releases.stage(bundle, Who { uid, reason }).await }).await?;
         Ok(Response::new(proto::StagePolicyResponse { release: Some(told(&held)) }))
@@ -92,6 +97,18 @@ async fn whole<T: Send + 'static>(
 fn uid<T>(request: &Request<T>) -> Result<u32, Status> {
     let peer = request.extensions().get::<UdsConnectInfo>().and_then(|info| info.peer_cred);
     peer.map(|peer| peer.uid()).ok_or_else(|| Status::internal("the kernel does not tell who asks"))
+}
+
+/// A signature of cosign as it came.
+fn cosign(signature: proto::CosignSignature) -> Result<Signature, Status> {
+    use proto::cosign_signature::Over;
+    match signature.over {
+        Some(Over::Statement(text)) => Ok(Signature::CosignBlob(text)),
+        Some(Over::Image(proto::CosignImage { manifest, payload, signature })) => {
+            Ok(Signature::CosignImage(CosignImage { manifest, payload, signature }))
+        }
+        None => Err(Status::invalid_argument("expected a signature of cosign over a statement or over an image")),
+    }
 }
 
 fn told(held: &Held) -> proto::PolicyRelease {
