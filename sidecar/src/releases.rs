@@ -6,6 +6,7 @@
 
 pub mod shelf;
 pub mod standing;
+pub mod versions;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -16,6 +17,7 @@ use tokio::sync::Mutex;
 
 use self::shelf::{Shelf, ShelfError};
 use self::standing::{Held, Mark, Refusal, Standing, Which};
+use self::versions::{NotNewer, Versions};
 use crate::audit::{Audit, PolicyEvent, PolicyStep};
 use crate::clock::Clock;
 use crate::config::PolicySettings;
@@ -81,6 +83,9 @@ pub enum StepError {
     /// As things stand.
     #[error("{0}")]
     Refused(#[from] Refusal),
+    /// It had to be newer.
+    #[error("{0}")]
+    NotNewer(#[from] NotNewer),
     /// It is not signed as it must be.
     #[error("{0}")]
     Trust(#[from] TrustError),
@@ -149,9 +154,17 @@ impl Releases {
     /// # Errors
     /// [`StepError`]
     pub async fn stage(&self, bundle: Bundle, who: Who) -> Result<Held, StepError> {
+        self.stage_if(bundle, who, Versions::Any).await
+    }
+
+    /// As [`Self::stage`], where `versions` lets it.
+    ///
+    /// # Errors
+    /// [`StepError`]
+    pub async fn stage_if(&self, bundle: Bundle, who: Who, versions: Versions) -> Result<Held, StepError> {
         let release = bundle.statement().release();
         let mut desk = self.desk.lock().await;
-        let taken = self.keep(&mut desk, bundle, release, &who).await;
+        let taken = self.keep(&mut desk, bundle, release, &who, versions).await;
         self.record(PolicyStep::Stage, Some(release), &who, taken.as_ref().err());
         taken
     }
@@ -161,6 +174,14 @@ impl Releases {
     /// # Errors
     /// [`StepError`]
     pub async fn activate(&self, name: &str, who: Who) -> Result<Option<Held>, StepError> {
+        self.activate_if(name, who, Versions::Any).await
+    }
+
+    /// As [`Self::activate`], where `versions` lets it.
+    ///
+    /// # Errors
+    /// [`StepError`]
+    pub async fn activate_if(&self, name: &str, who: Who, versions: Versions) -> Result<Option<Held>, StepError> {
         let mut desk = self.desk.lock().await;
         let which = match name {
             "configuration" => Ok(Which::Configuration),
@@ -168,7 +189,12 @@ impl Releases {
         };
         let taken = match which {
             Ok(which) => {
-                let next = self.mark(&who).and_then(|mark| Ok(desk.standing.clone().activated(which, mark)?));
+                let next = self.mark(&who).and_then(|mark| {
+                    if let Some(held) = desk.standing.held.iter().find(|held| Which::Release(held.release) == which) {
+                        self.permit(&desk, &held.version, versions)?;
+                    }
+                    Ok(desk.standing.clone().activated(which, mark)?)
+                });
                 self.change(&mut desk, next).await
             }
             Err(refusal) => Err(refusal.into()),
@@ -206,7 +232,20 @@ impl Releases {
         taken
     }
 
-    async fn keep(&self, desk: &mut Desk, bundle: Bundle, release: Digest, who: &Who) -> Result<Held, StepError> {
+    /// Whether `versions` lets a release with this version in.
+    fn permit(&self, desk: &Desk, version: &str, versions: Versions) -> Result<(), StepError> {
+        let serving = self.parts.gate.release().card().version.clone();
+        Ok(versions.permit(version, &serving, desk.standing.highest.as_deref())?)
+    }
+
+    async fn keep(
+        &self,
+        desk: &mut Desk,
+        bundle: Bundle,
+        release: Digest,
+        who: &Who,
+        versions: Versions,
+    ) -> Result<Held, StepError> {
         let staged = self.mark(who)?;
         sizes(&bundle)?;
         let compiling = self.compiling();
@@ -216,6 +255,7 @@ impl Releases {
         })
         .await?;
         let (name, version) = (loaded.card().name.clone(), loaded.card().version.clone());
+        self.permit(desk, &version, versions)?;
         let held = Held { release, name, version, origin: bundle.origin.clone(), signed_by, staged };
         let before = desk.standing.clone();
         let next = before.clone().with(held.clone())?;

@@ -1,5 +1,7 @@
 //! `octroi policy`: the releases of the policy in the running sidecar, from the first check to the way back.
 
+mod update;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -48,6 +50,15 @@ pub(super) enum Command {
         #[command(flatten)]
         why: Why,
     },
+    /// Fetches a release and puts it into service, if its version is higher than every one that was in service: for timers.
+    ///
+    /// The one in service already: nothing is done, and that is no error. Going back is a step by hand: activate, rollback.
+    Update {
+        #[command(flatten)]
+        from: Source,
+        #[command(flatten)]
+        why: Why,
+    },
     /// Puts a staged release into service.
     Activate {
         /// The digest or its first digits, as listed; `configuration` for the configuration's own policy.
@@ -85,8 +96,9 @@ pub(super) fn run(
     match command {
         Command::Statement { .. } => Ok(()),
         Command::Stage { from, why } => stage(socket, fetch(&from)?, why.reason, output),
+        Command::Update { from, why } => update::update(socket, fetch(&from)?, &why.reason, output),
         Command::Activate { release, why } => {
-            let request = ActivatePolicyRequest { release, reason: why.reason };
+            let request = ActivatePolicyRequest { release, reason: why.reason, only_newer: false };
             let active = admin::ask(socket, |channel| async {
                 let reply = PoliciesClient::new(channel).activate(request).await;
                 reply.map(|reply| reply.into_inner().release).map_err(|status| admin::refusal(&status))
@@ -126,7 +138,7 @@ fn fetch(from: &Source) -> anyhow::Result<Bundle> {
     Ok(runtime.block_on(from.bundle())?)
 }
 
-fn staging(bundle: Bundle, reason: String) -> StagePolicyRequest {
+fn staging(bundle: Bundle, reason: String, only_newer: bool) -> StagePolicyRequest {
     let Bundle { component, settings, signatures: all, origin } = bundle;
     let (mut signatures, mut cosign_signatures) = (Vec::new(), Vec::new());
     for signature in all {
@@ -142,11 +154,11 @@ fn staging(bundle: Bundle, reason: String) -> StagePolicyRequest {
         };
         cosign_signatures.push(CosignSignature { over: Some(over) });
     }
-    StagePolicyRequest { component, settings, origin, reason, signatures, cosign_signatures }
+    StagePolicyRequest { component, settings, origin, reason, signatures, cosign_signatures, only_newer }
 }
 
 fn stage(socket: &Path, bundle: Bundle, reason: String, output: &mut impl Write) -> anyhow::Result<()> {
-    let request = staging(bundle, reason);
+    let request = staging(bundle, reason, false);
     let staged = admin::ask(socket, |channel| async {
         let reply = PoliciesClient::new(channel).stage(request).await;
         reply.map(|reply| reply.into_inner().release.unwrap_or_default()).map_err(|status| admin::refusal(&status))

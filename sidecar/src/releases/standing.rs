@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::versions;
 use crate::policy::Digest;
 
 /// Most releases kept. Each is a component of some hundred kilobytes and its compiled code in memory.
@@ -59,11 +60,14 @@ pub struct Standing {
     pub previous: Option<Which>,
     /// Who put `active` into service; `None`: nobody ever changed it.
     pub changed: Option<Mark>,
+    /// The highest version that an activation ever put into service, whether or not its release is still kept.
+    #[serde(default)]
+    pub highest: Option<String>,
 }
 
 impl Default for Standing {
     fn default() -> Self {
-        Self { held: Vec::new(), active: Which::Configuration, previous: None, changed: None }
+        Self { held: Vec::new(), active: Which::Configuration, previous: None, changed: None, highest: None }
     }
 }
 
@@ -140,6 +144,8 @@ impl Standing {
         if self.active == which {
             return Err(Refusal::Active);
         }
+        self.served(self.active);
+        self.served(which);
         self.previous = Some(std::mem::replace(&mut self.active, which));
         self.changed = Some(mark);
         Ok(self)
@@ -151,9 +157,17 @@ impl Standing {
     /// # Errors
     /// [`Refusal::NothingBefore`]
     pub fn rolled_back(mut self, mark: Mark) -> Result<Self, Refusal> {
+        self.served(self.active);
         self.active = self.previous.take().ok_or(Refusal::NothingBefore)?;
         self.changed = Some(mark);
         Ok(self)
+    }
+
+    /// Remembers the version of what is or was in service.
+    fn served(&mut self, which: Which) {
+        if let Some(held) = self.held.iter().find(|held| Which::Release(held.release) == which) {
+            self.highest = versions::higher(self.highest.take(), &held.version);
+        }
     }
 
     /// Without a release.
@@ -245,9 +259,26 @@ mod tests {
     }
 
     #[test]
+    fn the_highest_version_in_service_outlives_its_release() {
+        let versioned = |text: &str, version: &str| Held { version: version.to_owned(), ..held(text) };
+        let standing = Standing::default().with(versioned("a", "1.0.0")).unwrap();
+        let standing = standing.with(versioned("b", "1.2.0")).unwrap().with(versioned("c", "2.0.0")).unwrap();
+        let standing = standing.activated(which("b"), mark()).unwrap().activated(which("a"), mark()).unwrap();
+        assert_eq!(standing.highest.as_deref(), Some("1.2.0"));
+        let standing = standing.activated(Which::Configuration, mark()).unwrap().without(Digest::of(b"b")).unwrap();
+        assert_eq!(standing.highest.as_deref(), Some("1.2.0"));
+        // Written before the version was remembered.
+        let older = two().activated(which("a"), mark()).unwrap();
+        let older = Standing { highest: None, ..older }.rolled_back(mark()).unwrap();
+        assert_eq!(older.highest.as_deref(), Some("1.0.0"));
+    }
+
+    #[test]
     fn what_is_written_is_read_as_it_was() {
         let standing = two().activated(which("a"), mark()).unwrap();
         let text = serde_json::to_string(&standing).unwrap();
         assert_eq!(serde_json::from_str::<Standing>(&text).unwrap(), standing);
+        let older = text.replace(",\"highest\":\"1.0.0\"", "");
+        assert_eq!(serde_json::from_str::<Standing>(&older).unwrap(), Standing { highest: None, ..standing });
     }
 }

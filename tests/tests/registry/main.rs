@@ -14,3 +14,4 @@ mod registry;
 mod stage;
 mod stand_in;
 mod tokens;
+mod updates;

@@ -11,6 +11,7 @@ use crate::policy::{Bundle, CosignImage, LoadError, Signature};
 use crate::proto;
 use crate::proto::policies_server::Policies;
 use crate::releases::standing::{Held, Which};
+use crate::releases::versions::Versions;
 use crate::releases::{Releases, StepError, Who};
 
 /// The `Policies` service.
@@ -23,15 +24,23 @@ impl Policies for PoliciesService {
         request: Request<proto::StagePolicyRequest>,
     ) -> Result<Response<proto::StagePolicyResponse>, Status> {
         let uid = uid(&request)?;
-        let proto::StagePolicyRequest { component, settings, origin, reason, signatures, cosign_signatures } =
-            request.into_inner();
+        let proto::StagePolicyRequest {
+            component,
+            settings,
+            origin,
+            reason,
+            signatures,
+            cosign_signatures,
+            only_newer,
+        } = request.into_inner();
         let mut all: Vec<_> = signatures.into_iter().map(Signature::Minisign).collect();
         for signature in cosign_signatures {
             all.push(cosign(signature)?);
         }
         let bundle = Bundle { component, settings, signatures: all, origin };
         let releases = Arc::clone(&self.0);
-        let held = whole(async move { releases.stage(bundle, Who { uid, reason }).await }).await?;
+        let rule = if only_newer { Versions::OnlyNewer } else { Versions::Any };
+        let held = whole(async move { releases.stage_if(bundle, Who { uid, reason }, rule).await }).await?;
         Ok(Response::new(proto::StagePolicyResponse { release: Some(told(&held)) }))
     }
 
@@ -40,9 +49,10 @@ impl Policies for PoliciesService {
         request: Request<proto::ActivatePolicyRequest>,
     ) -> Result<Response<proto::ActivatePolicyResponse>, Status> {
         let uid = uid(&request)?;
-        let proto::ActivatePolicyRequest { release, reason } = request.into_inner();
+        let proto::ActivatePolicyRequest { release, reason, only_newer } = request.into_inner();
         let releases = Arc::clone(&self.0);
-        let active = whole(async move { releases.activate(&release, Who { uid, reason }).await }).await?;
+        let rule = if only_newer { Versions::OnlyNewer } else { Versions::Any };
+        let active = whole(async move { releases.activate_if(&release, Who { uid, reason }, rule).await }).await?;
         Ok(Response::new(proto::ActivatePolicyResponse { release: active.as_ref().map(told) }))
     }
 
@@ -135,7 +145,7 @@ fn status(error: &StepError) -> Status {
     };
     match error {
         StepError::Invalid(_) | StepError::Component(_) => Status::invalid_argument(message),
-        StepError::Refused(_) | StepError::Trust(_) => Status::failed_precondition(message),
+        StepError::Refused(_) | StepError::Trust(_) | StepError::NotNewer(_) => Status::failed_precondition(message),
         StepError::Shelf(_) | StepError::Thread => {
             let details = ErrorDetails::with_error_info("store-unavailable", ERROR_DOMAIN, []);
             Status::with_error_details(tonic::Code::Unavailable, message, details)
