@@ -9,7 +9,8 @@ as_root() {
     if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
 }
 
-wanted='debootstrap procps curl python3 isync libsasl2-modules-kdexoauth2 ca-certificates minisign'
+wanted='debootstrap procps curl python3 isync libsasl2-modules-kdexoauth2 ca-certificates minisign
+docker-registry apache2-utils'
 [ "${1:-}" != bench ] || wanted="$wanted haproxy postfwd"
 [ "${1:-}" != fuzz ] || wanted="$wanted g++"
 missing=
@@ -26,7 +27,7 @@ if [ -n "$missing" ]; then
         as_root chmod 755 /usr/sbin/policy-rc.d
     fi
     as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install $missing
-    for service in haproxy postfwd; do
+    for service in haproxy postfwd docker-registry; do
         case $missing in
             *" $service"*) as_root systemctl disable "$service" 2>/dev/null || true ;;
         esac

@@ -1,10 +1,12 @@
-//! The outbound HTTP client: one per issuer, for its keys, its discovery document and its introspection.
+//! The outbound HTTP client: one per issuer, for its keys, its discovery document and its introspection; and
+//! [`Downloads`] of the command line.
 //!
 //! Every call has one deadline over connecting, asking and reading, and one size limit that is enforced while reading.
 //! No redirect is followed, no cookie kept, no proxy taken from the environment. An error never holds a URL, a header
 //! or a body: what went out may be a token, what came back is a stranger's.
 
 mod answer;
+mod download;
 mod fault;
 
 use std::time::Duration;
@@ -15,6 +17,7 @@ use tokio::time::timeout;
 use url::Url;
 
 pub use answer::Answer;
+pub use download::{Downloads, Received};
 pub use fault::HttpError;
 
 use crate::secret::Secret;
@@ -201,7 +204,8 @@ pub fn may_be_asked(url: &Url, issuer: &Url) -> bool {
     }
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Whether the host of an address is this machine by its name or number.
+pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
         Some(url::Host::Ipv6(address)) => address.is_loopback(),

@@ -22,6 +22,7 @@ pub mod reason;
 pub mod recording;
 pub mod releases;
 pub mod secret;
+pub mod sources;
 pub mod store;
 pub mod throttle;
 pub mod tickets;

@@ -8,6 +8,7 @@ pub mod examination;
 mod service;
 pub mod shelf;
 pub mod standing;
+pub mod versions;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -20,6 +21,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use self::examination::ExaminationError;
 use self::shelf::{Shelf, ShelfError};
 use self::standing::{Held, Mark, Quarantine, Refusal, Standing, Trial, Which};
+use self::versions::{NotNewer, Versions};
 use crate::audit::{Audit, PolicyEvent, PolicyStep};
 use crate::clock::Clock;
 use crate::config::PolicySettings;
@@ -27,10 +29,12 @@ use crate::evidence::directory::IdNat;
 use crate::gate::{Failed, Gate, Shadow};
 use crate::policy::{Bundle, Digest, Engine, LoadError, MAX_COMPONENT, MAX_SETTINGS, Release, Trust, TrustError};
 
-/// Longest reason and longest origin, characters.
+/// Longest reason, characters.
 pub const MAX_TEXT: usize = 200;
 /// Most persons listed for a release that decides for some.
 pub const MAX_LISTED: usize = 1000;
+/// Longest origin, characters: a registry, a repository, a tag and a digest as long as they may be.
+pub const MAX_ORIGIN: usize = 800;
 
 /// What the life of a policy is led with.
 pub struct ReleasesParts {
@@ -109,6 +113,9 @@ pub enum StepError {
     /// As things stand.
     #[error("{0}")]
     Refused(#[from] Refusal),
+    /// It had to be newer.
+    #[error("{0}")]
+    NotNewer(#[from] NotNewer),
     /// It is not signed as it must be.
     #[error("{0}")]
     Trust(#[from] TrustError),
@@ -173,9 +180,17 @@ impl Releases {
     /// # Errors
     /// [`StepError`]
     pub async fn stage(&self, bundle: Bundle, who: Who) -> Result<Held, StepError> {
+        self.stage_if(bundle, who, Versions::Any).await
+    }
+
+    /// As [`Self::stage`], where `versions` lets it.
+    ///
+    /// # Errors
+    /// [`StepError`]
+    pub async fn stage_if(&self, bundle: Bundle, who: Who, versions: Versions) -> Result<Held, StepError> {
         let release = bundle.statement().release();
         let mut desk = self.desk.lock().await;
-        let taken = self.keep(&mut desk, bundle, release, &who).await;
+        let taken = self.keep(&mut desk, bundle, release, &who, versions).await;
         self.record(PolicyStep::Stage, Some(release), &who, taken.as_ref().err());
         taken
     }
@@ -184,7 +199,13 @@ impl Releases {
     ///
     /// # Errors
     /// [`StepError`]
-    pub async fn activate(&self, name: &str, portion: Portion, who: Who) -> Result<Standing, StepError> {
+    pub async fn activate(
+        &self,
+        name: &str,
+        portion: Portion,
+        versions: Versions,
+        who: Who,
+    ) -> Result<Standing, StepError> {
         let mut desk = self.desk.lock().await;
         let which = match name {
             "configuration" => Ok(Which::Configuration),
@@ -192,7 +213,14 @@ impl Releases {
         };
         let taken = match which {
             Ok(which) => {
-                let next = self.mark(&who).and_then(|mark| self.portioned(&desk.standing, which, portion, mark));
+                let next = self.mark(&who).and_then(|mark| {
+                    if let Which::Release(release) = which
+                        && let Some(held) = desk.standing.held(release)
+                    {
+                        self.permit(&desk, &held.version, versions)?;
+                    }
+                    self.portioned(&desk.standing, which, portion, mark)
+                });
                 self.change(&mut desk, next).await
             }
             Err(refusal) => Err(refusal.into()),
@@ -257,7 +285,20 @@ impl Releases {
         taken
     }
 
-    async fn keep(&self, desk: &mut Desk, bundle: Bundle, release: Digest, who: &Who) -> Result<Held, StepError> {
+    /// Whether `versions` lets a release with this version in.
+    fn permit(&self, desk: &Desk, version: &str, versions: Versions) -> Result<(), StepError> {
+        let serving = self.parts.gate.service().release.card().version.clone();
+        Ok(versions.permit(version, &serving, desk.standing.highest.as_deref())?)
+    }
+
+    async fn keep(
+        &self,
+        desk: &mut Desk,
+        bundle: Bundle,
+        release: Digest,
+        who: &Who,
+        versions: Versions,
+    ) -> Result<Held, StepError> {
         let staged = self.mark(who)?;
         sizes(&bundle)?;
         let (compiling, vectors) = (self.compiling(), self.parts.vectors.clone());
@@ -269,6 +310,7 @@ impl Releases {
         })
         .await?;
         let (name, version) = (loaded.card().name.clone(), loaded.card().version.clone());
+        self.permit(desk, &version, versions)?;
         let origin = bundle.origin.clone();
         let held = Held { release, name, version, origin, signed_by, staged, quarantine: None };
         let before = desk.standing.clone();
@@ -359,7 +401,7 @@ impl Releases {
 
     fn mark(&self, who: &Who) -> Result<Mark, StepError> {
         let reason = who.reason.trim();
-        if reason.is_empty() || !is_line(reason) {
+        if reason.is_empty() || !is_line(reason, MAX_TEXT) {
             let expected = format!("expected a reason, one line of at most {MAX_TEXT} characters: it is recorded");
             return Err(StepError::Invalid(expected));
         }
@@ -398,15 +440,15 @@ fn sizes(bundle: &Bundle) -> Result<(), StepError> {
     if bundle.settings.as_ref().is_some_and(|settings| settings.len() > MAX_SETTINGS) {
         return Err(StepError::Invalid(format!("expected settings of at most {MAX_SETTINGS} bytes")));
     }
-    if !is_line(&bundle.origin) {
-        return Err(StepError::Invalid(format!("expected an origin of one line, at most {MAX_TEXT} characters")));
+    if !is_line(&bundle.origin, MAX_ORIGIN) {
+        return Err(StepError::Invalid(format!("expected an origin of one line, at most {MAX_ORIGIN} characters")));
     }
     Ok(())
 }
 
 /// One line that may stand in a record and on a terminal.
-fn is_line(text: &str) -> bool {
-    text.chars().count() <= MAX_TEXT && !text.chars().any(char::is_control)
+fn is_line(text: &str, most: usize) -> bool {
+    text.chars().count() <= most && !text.chars().any(char::is_control)
 }
 
 async fn blocking<T: Send + 'static>(

@@ -139,7 +139,11 @@ impl Demo {
     /// `serve` runs already; `check` may find fault with what a demonstration lacks, but must understand its arguments.
     fn runs(&self, arguments: &[&str]) -> Result<()> {
         let mut command = Command::new(program("octroi"));
-        command.arg("--config").arg(self.sidecar.configuration_file()).args(arguments).current_dir(self.sidecar.folder());
+        command
+            .arg("--config")
+            .arg(self.sidecar.configuration_file())
+            .args(arguments)
+            .current_dir(self.sidecar.folder());
         if arguments.contains(&"serve") {
             command.arg("--help");
         }

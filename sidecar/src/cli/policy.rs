@@ -1,5 +1,7 @@
 //! `octroi policy`: the releases of the policy in the running sidecar, from the first check to the way back.
 
+mod update;
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -9,13 +11,15 @@ use clap::builder::NonEmptyStringValueParser;
 
 use super::mailbox::moment;
 use super::{admin, replay, table};
-use crate::policy::Bundle;
+use crate::policy::{Bundle, CosignImage, Signature};
+use crate::proto::cosign_signature::Over;
 use crate::proto::policies_client::PoliciesClient;
 use crate::proto::{
-    ActivatePolicyRequest, ListPoliciesRequest, ListPoliciesResponse, PolicyDifferencesRequest,
+    ActivatePolicyRequest, CosignSignature, ListPoliciesRequest, ListPoliciesResponse, PolicyDifferencesRequest,
     PolicyDifferencesResponse, PolicyRelease, PolicySample, PolicyShare, RetirePolicyRequest, RollbackPolicyRequest,
     ShadowPolicyRequest, StagePolicyRequest,
 };
+use crate::sources::Source;
 
 /// Hexadecimal digits of a digest that are shown, and that name a release well enough.
 const SHOWN: usize = 12;
@@ -34,14 +38,27 @@ pub(super) enum Command {
     ///
     /// `octroi policy statement FOLDER >release.txt; minisign -Sm release.txt -x FOLDER/NAME.minisig`
     Statement {
-        /// The folder.
-        folder: PathBuf,
+        #[command(flatten)]
+        from: Source,
     },
-    /// Checks a release (a folder with policy.wasm, settings.json if it has settings of its own, and signatures, *.minisig)
-    /// and keeps it.
+    /// Fetches a release, checks it and keeps it.
+    ///
+    /// An image has one layer, the component: with the config of the CNCF's layout for WebAssembly, or any other. Its manifest
+    /// may hold the release's settings in the annotation fr.octroi.policy.settings, and minisign's signatures in
+    /// annotations whose keys begin with fr.octroi.policy.signature. (as in fr.octroi.policy.signature.officer). Signatures
+    /// that cosign sign --key attached to the image are taken along.
     Stage {
-        /// The folder.
-        folder: PathBuf,
+        #[command(flatten)]
+        from: Source,
+        #[command(flatten)]
+        why: Why,
+    },
+    /// Fetches a release and puts it into service, if its version is higher than every one that was in service: for timers.
+    ///
+    /// The one in service already: nothing is done, and that is no error. Going back is a step by hand: activate, rollback.
+    Update {
+        #[command(flatten)]
+        from: Source,
         #[command(flatten)]
         why: Why,
     },
@@ -91,9 +108,9 @@ pub(super) fn run(
     command: Command,
     output: &mut impl Write,
 ) -> anyhow::Result<()> {
-    if let Command::Statement { folder } = &command {
+    if let Command::Statement { from } = &command {
         // Whoever signs needs no sidecar.
-        write!(output, "{}", Bundle::from_folder(folder)?.statement())?;
+        write!(output, "{}", fetch(from)?.statement())?;
         return Ok(());
     }
     if let Command::Replay(options) = &command {
@@ -102,7 +119,8 @@ pub(super) fn run(
     let socket = &find()?;
     match command {
         Command::Statement { .. } | Command::Replay(_) => Ok(()),
-        Command::Stage { folder, why } => stage(socket, &folder, why.reason, output),
+        Command::Stage { from, why } => stage(socket, fetch(&from)?, why.reason, output),
+        Command::Update { from, why } => update::update(socket, fetch(&from)?, &why.reason, output),
         Command::Shadow { release, why } => shadow(socket, release, why.reason, output),
         Command::Differences => {
             let report = admin::ask(socket, |channel| async {
@@ -114,7 +132,7 @@ pub(super) fn run(
         Command::Activate { release, percent, identities, why } => {
             let identities = identities.as_deref().map(listed).transpose()?.unwrap_or_default();
             let percent = percent.unwrap_or_default();
-            let request = ActivatePolicyRequest { release, reason: why.reason, percent, identities };
+            let request = ActivatePolicyRequest { release, reason: why.reason, percent, identities, only_newer: false };
             let reply = admin::ask(socket, |channel| async {
                 let reply = PoliciesClient::new(channel).activate(request).await;
                 reply.map(tonic::Response::into_inner).map_err(|status| admin::refusal(&status))
@@ -152,9 +170,33 @@ pub(super) fn run(
     }
 }
 
-fn stage(socket: &Path, folder: &Path, reason: String, output: &mut impl Write) -> anyhow::Result<()> {
-    let Bundle { component, settings, signatures, origin } = Bundle::from_folder(&std::path::absolute(folder)?)?;
-    let request = StagePolicyRequest { component, settings, origin, reason, signatures };
+/// Brings a release here.
+fn fetch(from: &Source) -> anyhow::Result<Bundle> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(from.bundle())?)
+}
+
+fn staging(bundle: Bundle, reason: String, only_newer: bool) -> StagePolicyRequest {
+    let Bundle { component, settings, signatures: all, origin } = bundle;
+    let (mut signatures, mut cosign_signatures) = (Vec::new(), Vec::new());
+    for signature in all {
+        let over = match signature {
+            Signature::Minisign(text) => {
+                signatures.push(text);
+                continue;
+            }
+            Signature::CosignBlob(text) => Over::Statement(text),
+            Signature::CosignImage(CosignImage { manifest, payload, signature }) => {
+                Over::Image(crate::proto::CosignImage { manifest, payload, signature })
+            }
+        };
+        cosign_signatures.push(CosignSignature { over: Some(over) });
+    }
+    StagePolicyRequest { component, settings, origin, reason, signatures, cosign_signatures, only_newer }
+}
+
+fn stage(socket: &Path, bundle: Bundle, reason: String, output: &mut impl Write) -> anyhow::Result<()> {
+    let request = staging(bundle, reason, false);
     let staged = admin::ask(socket, |channel| async {
         let reply = PoliciesClient::new(channel).stage(request).await;
         reply.map(|reply| reply.into_inner().release.unwrap_or_default()).map_err(|status| admin::refusal(&status))

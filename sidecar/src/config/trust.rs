@@ -1,10 +1,12 @@
 //! `[[policy.signer]]`, `[policy.trust]` and `allow_unsigned`: whose signatures a release of the policy needs.
 
-use super::reader::Section;
+use super::reader::{At, Section};
 use crate::policy::{Signer, Trust};
 
 /// Most signers.
 const MAX_SIGNERS: usize = 16;
+/// What every signer has.
+const EACH: &str = "each signer has a name and a key";
 
 /// Reads them out of `[policy]`.
 pub(super) fn trust(policy: &mut Section<'_, '_>) -> Trust {
@@ -17,23 +19,10 @@ pub(super) fn trust(policy: &mut Section<'_, '_>) -> Trust {
             let holds = !text.is_empty() && text.len() <= 64 && !text.chars().any(char::is_control);
             holds.then(|| text.to_owned()).ok_or_else(|| "expected a name of at most 64 bytes".to_owned())
         });
-        let remedy = "write the last line of their minisign.pub";
-        let (known, key) = match &name {
-            Some(name) => (
-                name.value.as_str(),
-                section.parsed("minisign", remedy, |key| {
-                    Signer::minisign(&name.value, key).map_err(|error| error.to_string())
-                }),
-            ),
-            None => (
-                "",
-                section.parsed("minisign", remedy, |key| Signer::minisign("", key).map_err(|error| error.to_string())),
-            ),
-        };
-        for (key, expected) in [("name", "a name"), ("minisign", "a public key of minisign")] {
-            if !section.has(key) {
-                section.missing(key, expected, "each signer has a name and a key");
-            }
+        let known = name.as_ref().map_or("", |name| name.value.as_str());
+        let key = signer(&mut section, known);
+        if !section.has("name") {
+            section.missing("name", "a name", EACH);
         }
         section.finish();
         let Some(key) = key else { continue };
@@ -47,6 +36,24 @@ pub(super) fn trust(policy: &mut Section<'_, '_>) -> Trust {
         signers.push(key.value);
     }
     needed(policy, signers, allow_unsigned)
+}
+
+/// The key of one signer: of minisign, or of cosign.
+fn signer(section: &mut Section<'_, '_>, name: &str) -> Option<At<Signer>> {
+    let remedy = "write the last line of their minisign.pub";
+    let minisign =
+        section.parsed("minisign", remedy, |key| Signer::minisign(name, key).map_err(|error| error.to_string()));
+    let remedy = "write their cosign.pub whole, between three quotes at each end";
+    let cosign = section.parsed("cosign", remedy, |pem| Signer::cosign(name, pem).map_err(|error| error.to_string()));
+    match (section.has("minisign"), section.has("cosign")) {
+        (true, true) => {
+            let expected = "expected one key, of minisign or of cosign";
+            section.place().complain(section.report(), expected, "make two signers of them: each counts for itself");
+        }
+        (false, false) => section.missing("minisign", "a public key of minisign, or cosign with one of cosign", EACH),
+        (true, false) | (false, true) => {}
+    }
+    minisign.or(cosign)
 }
 
 fn needed(policy: &mut Section<'_, '_>, signers: Vec<Signer>, allow_unsigned: bool) -> Trust {

@@ -39,7 +39,7 @@ impl std::fmt::Debug for Answer {
 const ETAG_MAX: usize = 256;
 
 impl Answer {
-    pub(super) async fn read(mut response: Response, call: &Call<'_>, limit: usize) -> Result<Self, HttpError> {
+    pub(super) async fn read(response: Response, call: &Call<'_>, limit: usize) -> Result<Self, HttpError> {
         let headers = response.headers();
         let fresh_for = fresh_for(headers);
         match response.status().as_u16() {
@@ -52,19 +52,24 @@ impl Answer {
         }
         let etag = headers.get(ETAG).and_then(|tag| tag.to_str().ok()).filter(|tag| tag.len() <= ETAG_MAX);
         let etag = etag.map(str::to_owned);
-        let announced = response.content_length().unwrap_or(0);
-        if usize::try_from(announced).map_or(true, |announced| announced > limit) {
+        Ok(Self::Json { body: body(response, limit).await?, etag, fresh_for })
+    }
+}
+
+/// The whole body, given up as soon as it is larger than `limit` bytes.
+pub(super) async fn body(mut response: Response, limit: usize) -> Result<Vec<u8>, HttpError> {
+    let announced = response.content_length().unwrap_or(0);
+    if usize::try_from(announced).map_or(true, |announced| announced > limit) {
+        return Err(HttpError::TooLarge);
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| truncated(HttpError::of(&error)))? {
+        if chunk.len() > limit.saturating_sub(body.len()) {
             return Err(HttpError::TooLarge);
         }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| truncated(HttpError::of(&error)))? {
-            if chunk.len() > limit.saturating_sub(body.len()) {
-                return Err(HttpError::TooLarge);
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(Self::Json { body, etag, fresh_for })
+        body.extend_from_slice(&chunk);
     }
+    Ok(body)
 }
 
 /// An answer has begun: what closes now breaks it off, and is no reason for a second try.

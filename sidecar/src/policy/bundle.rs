@@ -14,7 +14,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::trust::{MAX_SIGNATURE, MAX_SIGNATURES};
+use super::signature::{EXTENSIONS, MAX_FILE, MAX_SIGNATURES, NotASignature, Signature};
 
 /// Largest component, bytes: fifty times the default policy.
 pub const MAX_COMPONENT: usize = 8 << 20;
@@ -132,8 +132,8 @@ pub struct Bundle {
     pub component: Vec<u8>,
     /// The settings that came with it, a JSON document. `None`: it takes those of the configuration.
     pub settings: Option<String>,
-    /// Signature files of minisign that came with it, in no order.
-    pub signatures: Vec<String>,
+    /// Signatures that came with it, in no order.
+    pub signatures: Vec<Signature>,
     /// Where it came from, for people: a path, an address without credentials, a reference with its digest.
     pub origin: String,
 }
@@ -147,16 +147,20 @@ pub enum FolderError {
     /// Something else than a file, or one that is too large.
     #[error("{0}: expected a file of at most {1} bytes")]
     Unfit(PathBuf, usize),
-    /// Settings or a signature are no text.
+    /// Settings are no text.
     #[error("{0}: expected UTF-8")]
     NoText(PathBuf),
+    /// By its name a signature, by its content none.
+    #[error("{0}: {1}")]
+    NoSignature(PathBuf, NotASignature),
     /// More signatures than anybody needs.
     #[error("{0}: expected at most {MAX_SIGNATURES} signatures")]
     TooMany(PathBuf),
 }
 
 impl Bundle {
-    /// Reads a folder: `policy.wasm` and, where they are there, `settings.json` and signatures (`*.minisig`). Blocks.
+    /// Reads a folder: `policy.wasm` and, where they are there, `settings.json` and signatures (`*.minisig`, `*.sig`, and
+    /// `*.cosign` as [`Signature::CosignImage`] lies on disk). Blocks.
     ///
     /// # Errors
     /// [`FolderError`]
@@ -181,25 +185,38 @@ impl Bundle {
     }
 }
 
-fn signatures(folder: &Path) -> Result<Vec<String>, FolderError> {
+fn signatures(folder: &Path) -> Result<Vec<Signature>, FolderError> {
     let unreadable = |error| FolderError::Unreadable(folder.to_owned(), error);
     let mut signatures = Vec::new();
     for entry in fs::read_dir(folder).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
-        if path.extension().is_none_or(|extension| extension != "minisig") {
-            continue;
-        }
+        let Some(signature) = signature(&path)? else { continue };
         if signatures.len() == MAX_SIGNATURES {
             return Err(FolderError::TooMany(folder.to_owned()));
         }
-        let text = String::from_utf8(file(&path, MAX_SIGNATURE)?).map_err(|_| FolderError::NoText(path))?;
-        signatures.push(text);
+        signatures.push(signature);
     }
     Ok(signatures)
 }
 
-/// A regular file up to a size; what it is, is asked of the opened file.
-fn file(path: &Path, most: usize) -> Result<Vec<u8>, FolderError> {
+/// The signature in a file; `None`: its name is not that of one. Blocks.
+///
+/// # Errors
+/// [`FolderError`]
+pub(crate) fn signature(path: &Path) -> Result<Option<Signature>, FolderError> {
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    if !EXTENSIONS.contains(&extension) {
+        return Ok(None);
+    }
+    let signature = Signature::of_file(extension, file(path, MAX_FILE)?).transpose();
+    signature.map_err(|error| FolderError::NoSignature(path.to_owned(), error))
+}
+
+/// A regular file up to a size; what it is, is asked of the opened file. Blocks.
+///
+/// # Errors
+/// [`FolderError::Unreadable`], [`FolderError::Unfit`]
+pub(crate) fn file(path: &Path, most: usize) -> Result<Vec<u8>, FolderError> {
     let unreadable = |error| FolderError::Unreadable(path.to_owned(), error);
     // Not to wait for a writer where a pipe stands in its place.
     let mut options = fs::OpenOptions::new();

@@ -95,7 +95,8 @@ impl Shelf {
                 durable::replace(&folder, &folder.join("settings.json"), settings.as_bytes())?;
             }
             for (number, signature) in bundle.signatures.iter().enumerate() {
-                durable::replace(&folder, &folder.join(format!("{number}.minisig")), signature.as_bytes())?;
+                let (extension, bytes) = signature.file()?;
+                durable::replace(&folder, &folder.join(format!("{number}.{extension}")), &bytes)?;
             }
             fs::File::open(&self.0)?.sync_all()
         };
@@ -146,11 +147,15 @@ impl Shelf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::{CosignImage, Signature};
     use std::os::unix::fs::PermissionsExt as _;
 
     fn bundle(settings: Option<&str>) -> Bundle {
         let settings = settings.map(str::to_owned);
-        Bundle { component: b"wasm".to_vec(), settings, signatures: vec!["x".to_owned()], origin: "here".to_owned() }
+        let image = CosignImage { manifest: b"{}".to_vec(), payload: vec![0xff], signature: "MEUC".to_owned() };
+        let signatures =
+            [Signature::Minisign("x".to_owned()), Signature::CosignBlob("y".to_owned()), Signature::CosignImage(image)];
+        Bundle { component: b"wasm".to_vec(), settings, signatures: signatures.to_vec(), origin: "here".to_owned() }
     }
 
     #[test]
@@ -161,7 +166,8 @@ mod tests {
             shelf.put(&bundle).unwrap();
             let read = shelf.get(bundle.statement().release()).unwrap();
             assert_eq!((read.component, read.settings), (bundle.component, bundle.settings));
-            assert_eq!(read.signatures, bundle.signatures);
+            assert_eq!(read.signatures.len(), bundle.signatures.len());
+            assert!(bundle.signatures.iter().all(|signature| read.signatures.contains(signature)));
         }
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(shelf.folder()), 0o700);

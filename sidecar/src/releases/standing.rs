@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::versions;
 use crate::policy::Digest;
 
 /// Most releases kept. Each is a component of some hundred kilobytes and its compiled code in memory.
@@ -96,6 +97,9 @@ pub struct Standing {
     pub shadow: Option<Digest>,
     /// Who put `active` into service; `None`: nobody ever changed it.
     pub changed: Option<Mark>,
+    /// The highest version that an activation ever put into service, whether or not its release is still kept.
+    #[serde(default)]
+    pub highest: Option<String>,
 }
 
 impl Default for Standing {
@@ -107,6 +111,7 @@ impl Default for Standing {
             partial: None,
             shadow: None,
             changed: None,
+            highest: None,
         }
     }
 }
@@ -188,6 +193,8 @@ impl Standing {
         if self.active == which {
             return Err(Refusal::Active);
         }
+        self.served(self.active);
+        self.served(which);
         self.previous = Some(std::mem::replace(&mut self.active, which));
         self.partial = None;
         self.changed = Some(mark);
@@ -233,6 +240,7 @@ impl Standing {
     /// [`Refusal::NothingBefore`]
     pub fn rolled_back(mut self, mark: Mark) -> Result<Self, Refusal> {
         if self.partial.take().is_none() {
+            self.served(self.active);
             self.active = self.previous.take().ok_or(Refusal::NothingBefore)?;
             self.changed = Some(mark);
             self.shadow = self.shadow.filter(|shadow| self.active != Which::Release(*shadow));
@@ -262,6 +270,13 @@ impl Standing {
     #[must_use]
     pub fn held(&self, release: Digest) -> Option<&Held> {
         self.held.iter().find(|held| held.release == release)
+    }
+
+    /// Remembers the version of what is or was in service.
+    fn served(&mut self, which: Which) {
+        if let Some(held) = self.held.iter().find(|held| Which::Release(held.release) == which) {
+            self.highest = versions::higher(self.highest.take(), &held.version);
+        }
     }
 
     /// Whether a release may decide.

@@ -154,7 +154,11 @@ async fn show() -> Result<bool> {
     println!("The sidecar's own view (octroi status):\n");
     println!("{}", String::from_utf8_lossy(&sidecar.run(&["status"])?.stdout));
     if std::env::var_os("KEEP").is_some_and(|keep| keep == "1") {
-        println!("The sidecar: alias octroi='{} --config {}'", program("octroi").display(), sidecar.configuration_file().display());
+        println!(
+            "The sidecar: alias octroi='{} --config {}'",
+            program("octroi").display(),
+            sidecar.configuration_file().display()
+        );
         println!("Releases of its policy are signed with {}", keys.path().join("officer.key").display());
         keep(&psc, &servers, &postfix).await?;
     }

@@ -99,7 +99,7 @@ pub(crate) fn last_authentication(sidecar: &Sidecar, mailbox: &str) -> Result<Op
 
 /// The audit trail from its record `from` on, as soon as there is `enough`: the sidecar answers before it has written.
 pub(crate) async fn trail(sidecar: &Sidecar, from: usize, enough: impl Fn(&[Value]) -> bool) -> Result<Vec<Value>> {
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_secs(20);
     loop {
         let records = records(sidecar)?.split_off(from);
         if enough(&records) {

@@ -8,10 +8,11 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::doors::grpc::ERROR_DOMAIN;
 use crate::gate::{Sample, ShadowReport};
-use crate::policy::{Bundle, LoadError};
+use crate::policy::{Bundle, CosignImage, LoadError, Signature};
 use crate::proto;
 use crate::proto::policies_server::Policies;
 use crate::releases::standing::{Held, Standing, Trial, Which};
+use crate::releases::versions::Versions;
 use crate::releases::{Portion, Releases, StepError, Who};
 
 /// The `Policies` service.
@@ -24,10 +25,23 @@ impl Policies for PoliciesService {
         request: Request<proto::StagePolicyRequest>,
     ) -> Result<Response<proto::StagePolicyResponse>, Status> {
         let uid = uid(&request)?;
-        let proto::StagePolicyRequest { component, settings, origin, reason, signatures } = request.into_inner();
-        let bundle = Bundle { component, settings, signatures, origin };
+        let proto::StagePolicyRequest {
+            component,
+            settings,
+            origin,
+            reason,
+            signatures,
+            cosign_signatures,
+            only_newer,
+        } = request.into_inner();
+        let mut all: Vec<_> = signatures.into_iter().map(Signature::Minisign).collect();
+        for signature in cosign_signatures {
+            all.push(cosign(signature)?);
+        }
+        let bundle = Bundle { component, settings, signatures: all, origin };
         let releases = Arc::clone(&self.0);
-        let held = whole(async move { releases.stage(bundle, Who { uid, reason }).await }).await?;
+        let rule = if only_newer { Versions::OnlyNewer } else { Versions::Any };
+        let held = whole(async move { releases.stage_if(bundle, Who { uid, reason }, rule).await }).await?;
         Ok(Response::new(proto::StagePolicyResponse { release: Some(told(&held)) }))
     }
 
@@ -36,9 +50,11 @@ impl Policies for PoliciesService {
         request: Request<proto::ActivatePolicyRequest>,
     ) -> Result<Response<proto::ActivatePolicyResponse>, Status> {
         let uid = uid(&request)?;
-        let proto::ActivatePolicyRequest { release, reason, percent, identities } = request.into_inner();
+        let proto::ActivatePolicyRequest { release, reason, percent, identities, only_newer } = request.into_inner();
         let (releases, portion) = (Arc::clone(&self.0), Portion { percent, identities });
-        let standing = whole(async move { releases.activate(&release, portion, Who { uid, reason }).await }).await?;
+        let rule = if only_newer { Versions::OnlyNewer } else { Versions::Any };
+        let step = async move { releases.activate(&release, portion, rule, Who { uid, reason }).await };
+        let standing = whole(step).await?;
         let share = standing.partial.as_ref().map(share);
         Ok(Response::new(proto::ActivatePolicyResponse { release: active(&standing), share }))
     }
@@ -152,6 +168,18 @@ fn differences(digest: &str, report: ShadowReport) -> proto::PolicyDifferencesRe
     }
 }
 
+/// A signature of cosign as it came.
+fn cosign(signature: proto::CosignSignature) -> Result<Signature, Status> {
+    use proto::cosign_signature::Over;
+    match signature.over {
+        Some(Over::Statement(text)) => Ok(Signature::CosignBlob(text)),
+        Some(Over::Image(proto::CosignImage { manifest, payload, signature })) => {
+            Ok(Signature::CosignImage(CosignImage { manifest, payload, signature }))
+        }
+        None => Err(Status::invalid_argument("expected a signature of cosign over a statement or over an image")),
+    }
+}
+
 fn told(held: &Held) -> proto::PolicyRelease {
     proto::PolicyRelease {
         digest: held.release.to_string(),
@@ -179,7 +207,7 @@ fn status(error: &StepError) -> Status {
         StepError::Invalid(_) | StepError::Component(_) | StepError::Examination(_) => {
             Status::invalid_argument(message)
         }
-        StepError::Refused(_) | StepError::Trust(_) => Status::failed_precondition(message),
+        StepError::Refused(_) | StepError::Trust(_) | StepError::NotNewer(_) => Status::failed_precondition(message),
         StepError::Shelf(_) | StepError::Thread => {
             let details = ErrorDetails::with_error_info("store-unavailable", ERROR_DOMAIN, []);
             Status::with_error_details(tonic::Code::Unavailable, message, details)

@@ -1,6 +1,8 @@
 //! Signatures made by minisign 0.11 with two keys that were made for these tests, over statements of the component
 //! `wasm`.
 
+mod cosign;
+
 use super::*;
 use crate::policy::{Bundle, Digest};
 
@@ -28,7 +30,11 @@ const ONE_LEGACY: [&str; 2] = [
     "kcDFjkZcrr2Pp8B1OP8ukhOTofAR+lOPdl3Nlv9w5RSxsG3t8pyWVAOKza2DvXYT8UGbJ0GLfQ1y+T5q2ATPDA==",
 ];
 
-fn file([signature, global]: [&str; 2]) -> String {
+fn file([signature, global]: [&str; 2]) -> Signature {
+    Signature::Minisign(text([signature, global]))
+}
+
+fn text([signature, global]: [&str; 2]) -> String {
     format!("untrusted comment: octroi test\n{signature}\ntrusted comment: for a test\n{global}\n")
 }
 
@@ -110,12 +116,12 @@ fn without_signers_nothing_is_signed_enough() {
 #[test]
 fn what_is_no_signature_is_told() {
     let trust = trust(&["one"], 0);
-    let good = file(ONE_BARE);
+    let good = text(ONE_BARE);
     let cut: Vec<String> = (0..good.len()).step_by(7).map(|end| good.chars().take(end).collect()).collect();
     for text in cut.into_iter().chain(["x".repeat(MAX_SIGNATURE + 1), good.replace("RUS", "RUT")]) {
-        assert!(trust.check(&statement(None), std::slice::from_ref(&text)).is_err(), "{text}");
+        assert!(trust.check(&statement(None), &[Signature::Minisign(text.clone())]).is_err(), "{text}");
     }
-    let many = vec![good; MAX_SIGNATURES + 1];
+    let many = vec![file(ONE_BARE); MAX_SIGNATURES + 1];
     assert_eq!(trust.check(&statement(None), &many), Err(TrustError::Unreadable));
 }
 

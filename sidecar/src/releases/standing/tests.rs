@@ -140,6 +140,21 @@ fn what_an_earlier_version_wrote_is_read() {
 }
 
 #[test]
+fn the_highest_version_in_service_outlives_its_release() {
+    let versioned = |text: &str, version: &str| Held { version: version.to_owned(), ..held(text) };
+    let standing = Standing::default().with(versioned("a", "1.0.0")).unwrap();
+    let standing = standing.with(versioned("b", "1.2.0")).unwrap().with(versioned("c", "2.0.0")).unwrap();
+    let standing = standing.activated(which("b"), mark()).unwrap().activated(which("a"), mark()).unwrap();
+    assert_eq!(standing.highest.as_deref(), Some("1.2.0"));
+    let standing = standing.activated(Which::Configuration, mark()).unwrap().without(Digest::of(b"b")).unwrap();
+    assert_eq!(standing.highest.as_deref(), Some("1.2.0"));
+    // Written before the version was remembered.
+    let older = two().activated(which("a"), mark()).unwrap();
+    let older = Standing { highest: None, ..older }.rolled_back(mark()).unwrap();
+    assert_eq!(older.highest.as_deref(), Some("1.0.0"));
+}
+
+#[test]
 fn what_is_written_is_read_as_it_was() {
     let standing = two().activated(which("a"), mark()).unwrap().tried(trial("b", 5, &["0011"])).unwrap();
     let standing = standing.quarantined(digest("b"), quarantine()).unwrap().shadowed(Some(digest("b"))).unwrap();

@@ -1,0 +1,134 @@
+//! A server that answers as a test wants, truthful or not: one request for each connection.
+
+use std::io::{BufRead as _, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::Result;
+use octroi_tests::pki::Pki;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+/// A request, as far as anybody here looks at it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) path: String,
+    pub(crate) authorization: Option<String>,
+}
+
+/// An answer.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: Vec<u8>,
+    /// What `Content-Length` says; nothing: the end of the connection is the end of the body.
+    pub(crate) length: Option<usize>,
+}
+
+impl Answer {
+    /// 200 with a body of the length that it says.
+    pub(crate) fn of(body: impl Into<Vec<u8>>) -> Self {
+        let body = body.into();
+        Self { status: 200, headers: Vec::new(), length: Some(body.len()), body }
+    }
+
+    /// A status without a body.
+    pub(crate) fn status(status: u16) -> Self {
+        Self { status, length: Some(0), ..Self::default() }
+    }
+
+    /// With one header more.
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+}
+
+/// A running stand-in, until the test program ends.
+pub(crate) struct StandIn {
+    pub(crate) address: SocketAddr,
+    asked: Arc<Mutex<Vec<Asked>>>,
+}
+
+impl StandIn {
+    /// Starts one, over TLS where it gets a certificate. `answer` is told its address, what is asked, and how often that was
+    /// asked before.
+    pub(crate) fn start(
+        pki: Option<&Pki>,
+        answer: impl Fn(SocketAddr, &Asked, usize) -> Answer + Send + 'static,
+    ) -> Result<Self> {
+        let tls = pki.map(config).transpose()?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let address = listener.local_addr()?;
+        let asked = Arc::new(Mutex::new(Vec::<Asked>::new()));
+        let known = Arc::clone(&asked);
+        std::thread::spawn(move || {
+            for tcp in listener.incoming().flatten() {
+                let limit = Some(Duration::from_secs(30));
+                let _ = tcp.set_read_timeout(limit).and(tcp.set_write_timeout(limit));
+                let answer = |request: Asked| {
+                    let mut known = known.lock().unwrap();
+                    let before = known.iter().filter(|other| other.path == request.path).count();
+                    let answer = answer(address, &request, before);
+                    known.push(request);
+                    answer
+                };
+                // Who does not speak TLS, or goes away, is no concern of this thread.
+                let _ = match &tls {
+                    None => serve(tcp, answer),
+                    Some(tls) => match ServerConnection::new(Arc::clone(tls)) {
+                        Ok(connection) => serve(StreamOwned::new(connection, tcp), answer),
+                        Err(_) => Ok(()),
+                    },
+                };
+            }
+        });
+        Ok(Self { address, asked })
+    }
+
+    /// What was asked so far.
+    pub(crate) fn asked(&self) -> Vec<Asked> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+fn config(pki: &Pki) -> Result<Arc<ServerConfig>> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let certificate = CertificateDer::from_pem_slice(pki.certificate_pem.as_bytes())?;
+    let key = PrivateKeyDer::from_pem_slice(pki.key_pem.as_bytes())?;
+    let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(Arc::new(builder.with_no_client_auth().with_single_cert(vec![certificate], key)?))
+}
+
+fn serve<S: Read + Write>(stream: S, answer: impl FnOnce(Asked) -> Answer) -> std::io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    let mut line = String::new();
+    stream.read_line(&mut line)?;
+    let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+    let mut authorization = None;
+    loop {
+        let mut line = String::new();
+        if stream.read_line(&mut line)? == 0 || line.trim().is_empty() {
+            break;
+        }
+        let (name, value) = line.split_once(':').unwrap_or_default();
+        if name.eq_ignore_ascii_case("authorization") {
+            authorization = Some(value.trim().to_owned());
+        }
+    }
+    let Answer { status, headers, body, length } = answer(Asked { path, authorization });
+    let mut head = format!("HTTP/1.1 {status} x\r\nConnection: close\r\n");
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    if let Some(length) = length {
+        head.push_str(&format!("Content-Length: {length}\r\n"));
+    }
+    let stream = stream.get_mut();
+    stream.write_all(format!("{head}\r\n").as_bytes())?;
+    stream.write_all(&body)?;
+    stream.flush()
+}
