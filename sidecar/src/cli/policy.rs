@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::builder::NonEmptyStringValueParser;
 
 use super::mailbox::moment;
-use super::{admin, replay, table};
+use super::{admin, author, replay, table};
 use crate::policy::Bundle;
 use crate::proto::policies_client::PoliciesClient;
 use crate::proto::{
@@ -83,6 +83,8 @@ pub(super) enum Command {
     Replay(replay::Options),
     /// Lists the releases that are kept.
     List,
+    #[command(flatten)]
+    Author(author::Command),
 }
 
 pub(super) fn run(
@@ -101,7 +103,8 @@ pub(super) fn run(
     }
     let socket = &find()?;
     match command {
-        Command::Statement { .. } | Command::Replay(_) => Ok(()),
+        // Nor does whoever writes a policy: `author::run` has taken that.
+        Command::Statement { .. } | Command::Replay(_) | Command::Author(_) => Ok(()),
         Command::Stage { folder, why } => stage(socket, &folder, why.reason, output),
         Command::Shadow { release, why } => shadow(socket, release, why.reason, output),
         Command::Differences => {

@@ -171,6 +171,15 @@ impl Bundle {
         Ok(Self { component, settings, signatures: signatures(folder)?, origin: folder.display().to_string() })
     }
 
+    /// Reads a component alone, without settings and signatures. Blocks.
+    ///
+    /// # Errors
+    /// [`FolderError`]
+    pub fn from_component(path: &Path) -> Result<Self, FolderError> {
+        let component = file(path, MAX_COMPONENT)?;
+        Ok(Self { component, settings: None, signatures: Vec::new(), origin: path.display().to_string() })
+    }
+
     /// What it is known by.
     #[must_use]
     pub fn statement(&self) -> Statement {
@@ -199,7 +208,7 @@ fn signatures(folder: &Path) -> Result<Vec<String>, FolderError> {
 }
 
 /// A regular file up to a size; what it is, is asked of the opened file.
-fn file(path: &Path, most: usize) -> Result<Vec<u8>, FolderError> {
+pub(crate) fn file(path: &Path, most: usize) -> Result<Vec<u8>, FolderError> {
     let unreadable = |error| FolderError::Unreadable(path.to_owned(), error);
     // Not to wait for a writer where a pipe stands in its place.
     let mut options = fs::OpenOptions::new();

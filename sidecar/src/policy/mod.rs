@@ -7,6 +7,7 @@ mod reasons;
 mod release;
 mod trust;
 
+pub(crate) use bundle::file;
 pub use bundle::{Bundle, Digest, FolderError, MAX_COMPONENT, MAX_SETTINGS, NotADigest, Statement};
 pub use engine::{Engine, Limits};
 pub use release::{Fault, Instance, LoadError, Problem, Release};

@@ -1,0 +1,77 @@
+//! `octroi policy` for those who write policies: what one answers, how it comes to that, what it costs and in what two
+//! of them differ; how one is made. Everything happens in this process: no sidecar is asked, and none is needed.
+
+mod candidate;
+mod pack;
+mod test;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use self::candidate::Candidate;
+
+/// Which policy.
+#[derive(Debug, clap::Args)]
+pub(super) struct Subject {
+    /// A component, a folder with policy.wasm and perhaps settings.json, or `built-in`.
+    component: PathBuf,
+    /// Its settings, in the place of the folder's settings.json. Vectors that bring settings are tried with theirs, as when
+    /// a release is staged; what neither says of issuers is made up.
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
+}
+
+impl Subject {
+    fn read(&self) -> anyhow::Result<Candidate> {
+        Candidate::read(&self.component, self.settings.as_deref())
+    }
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Shows a policy the vectors that it carries and others, and tells what it answers otherwise.
+    Test {
+        #[command(flatten)]
+        subject: Subject,
+        /// More vectors, a file each.
+        #[arg(long, value_name = "FILE")]
+        vectors: Vec<PathBuf>,
+        /// Prints every answer, as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Makes a component of what a compiler left: a core module built with wit-bindgen, or a component already.
+    Pack {
+        /// The core module or the component.
+        from: PathBuf,
+        /// Where the component goes.
+        #[arg(long, short, value_name = "FILE")]
+        output: PathBuf,
+        /// Vectors for it to carry, in the place of any that it has.
+        #[arg(long, value_name = "FILE")]
+        vectors: Option<PathBuf>,
+    },
+    /// Writes the built-in policy to a file.
+    Export {
+        /// Where the component goes.
+        #[arg(long, short, value_name = "FILE")]
+        output: PathBuf,
+    },
+}
+
+/// Exit code 1: the policy does not answer as it should, or two policies differ.
+pub(super) fn run(command: Command, output: &mut impl Write) -> anyhow::Result<ExitCode> {
+    let good = match command {
+        Command::Test { subject, vectors, json } => test::run(&subject.read()?, &vectors, json, output)?,
+        Command::Pack { from, output: to, vectors } => {
+            pack::run(&from, &to, vectors.as_deref(), output)?;
+            true
+        }
+        Command::Export { output: to } => {
+            pack::export(&to, output)?;
+            true
+        }
+    };
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
