@@ -1,7 +1,10 @@
 //! `octroi policy` for those who write policies: what one answers, how it comes to that, what it costs and in what two
 //! of them differ; how one is made. Everything happens in this process: no sidecar is asked, and none is needed.
 
+mod bench;
 mod candidate;
+mod diff;
+mod explain;
 mod pack;
 mod test;
 
@@ -41,6 +44,38 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Tells how a policy comes to its answer to one vector, step by step.
+    Explain {
+        #[command(flatten)]
+        subject: Subject,
+        /// More vectors, a file each.
+        #[arg(long, value_name = "FILE")]
+        vectors: Vec<PathBuf>,
+        /// The vector's name, or a part that no other name has.
+        #[arg(long)]
+        name: String,
+    },
+    /// Measures what a policy costs for each kind of vector, beside the built-in one.
+    Bench {
+        #[command(flatten)]
+        subject: Subject,
+        /// More vectors, a file each.
+        #[arg(long, value_name = "FILE")]
+        vectors: Vec<PathBuf>,
+    },
+    /// Tells in what two policies differ: cards, digests, settings, and what they answer to vectors.
+    Diff {
+        /// A component, a folder with policy.wasm and perhaps settings.json, or `built-in`.
+        a: PathBuf,
+        /// The other one.
+        b: PathBuf,
+        /// Vectors beside those that they carry, a file each. Settings that came with a policy go before the vectors' own.
+        #[arg(long, value_name = "FILE")]
+        vectors: Vec<PathBuf>,
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Makes a component of what a compiler left: a core module built with wit-bindgen, or a component already.
     Pack {
         /// The core module or the component.
@@ -64,6 +99,18 @@ pub(super) enum Command {
 pub(super) fn run(command: Command, output: &mut impl Write) -> anyhow::Result<ExitCode> {
     let good = match command {
         Command::Test { subject, vectors, json } => test::run(&subject.read()?, &vectors, json, output)?,
+        Command::Explain { subject, vectors, name } => {
+            explain::run(&subject.read()?, &vectors, &name, output)?;
+            true
+        }
+        Command::Bench { subject, vectors } => {
+            bench::run(&subject.read()?, &vectors, output)?;
+            true
+        }
+        Command::Diff { a, b, vectors, json } => {
+            let [a, b] = [a, b].map(|side| Candidate::read(&side, None));
+            diff::run([&a?, &b?], &vectors, json, output)?
+        }
         Command::Pack { from, output: to, vectors } => {
             pack::run(&from, &to, vectors.as_deref(), output)?;
             true
