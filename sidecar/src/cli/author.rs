@@ -5,6 +5,7 @@ mod bench;
 mod candidate;
 mod diff;
 mod explain;
+mod new;
 mod pack;
 mod test;
 
@@ -87,6 +88,11 @@ pub(super) enum Command {
         #[arg(long, value_name = "FILE")]
         vectors: Option<PathBuf>,
     },
+    /// Writes the source of the built-in policy into a folder, ready to be changed and built.
+    New {
+        /// The folder: empty, or not there yet.
+        folder: PathBuf,
+    },
     /// Writes the built-in policy to a file.
     Export {
         /// Where the component goes.
@@ -113,6 +119,10 @@ pub(super) fn run(command: Command, output: &mut impl Write) -> anyhow::Result<E
         }
         Command::Pack { from, output: to, vectors } => {
             pack::run(&from, &to, vectors.as_deref(), output)?;
+            true
+        }
+        Command::New { folder } => {
+            new::run(&folder, output)?;
             true
         }
         Command::Export { output: to } => {
