@@ -84,9 +84,9 @@ pub(super) enum Command {
         /// Where the component goes.
         #[arg(long, short, value_name = "FILE")]
         output: PathBuf,
-        /// Vectors for it to carry, in the place of any that it has.
+        /// Vectors for it to carry, in the place of any that it has. Several files need the same settings.
         #[arg(long, value_name = "FILE")]
-        vectors: Option<PathBuf>,
+        vectors: Vec<PathBuf>,
     },
     /// Writes the source of the built-in policy into a folder, ready to be changed and built.
     New {
@@ -103,7 +103,28 @@ pub(super) enum Command {
 
 /// Exit code 1: the policy does not answer as it should, or two policies differ.
 pub(super) fn run(command: Command, output: &mut impl Write) -> anyhow::Result<ExitCode> {
-    let good = match command {
+    let mut told = Vec::new();
+    let good = answer(command, &mut told)?;
+    output.write_all(plain(&told).as_bytes())?;
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What a terminal shows and does not obey: names and answers are those of a policy that nobody has vouched for. Escaped as
+/// JSON does (RFC 8259 section 7), so that JSON stays what it is.
+fn plain(told: &[u8]) -> String {
+    let mut plain = String::with_capacity(told.len());
+    for character in String::from_utf8_lossy(told).chars() {
+        match character {
+            '\n' => plain.push(character),
+            control if control.is_control() => plain.push_str(&format!("\\u{:04x}", u32::from(control))),
+            shown => plain.push(shown),
+        }
+    }
+    plain
+}
+
+fn answer(command: Command, output: &mut impl Write) -> anyhow::Result<bool> {
+    Ok(match command {
         Command::Test { subject, vectors, json } => test::run(&subject.read()?, &vectors, json, output)?,
         Command::Explain { subject, vectors, name } => {
             explain::run(&subject.read()?, &vectors, &name, output)?;
@@ -118,7 +139,7 @@ pub(super) fn run(command: Command, output: &mut impl Write) -> anyhow::Result<E
             diff::run([&a?, &b?], &vectors, json, output)?
         }
         Command::Pack { from, output: to, vectors } => {
-            pack::run(&from, &to, vectors.as_deref(), output)?;
+            pack::run(&from, &to, &vectors, output)?;
             true
         }
         Command::New { folder } => {
@@ -129,6 +150,27 @@ pub(super) fn run(command: Command, output: &mut impl Write) -> anyhow::Result<E
             pack::export(&to, output)?;
             true
         }
-    };
-    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_policy_commands_the_terminal() {
+        assert_eq!(plain("é│\n\x1b[2J\u{9b}2J\r".as_bytes()), "é│\n\\u001b[2J\\u009b2J\\u000d");
+    }
+
+    #[test]
+    fn the_exit_code_says_whether_two_policies_are_equal() {
+        let side = || PathBuf::from(candidate::BUILT_IN);
+        let command = Command::Diff { a: side(), b: side(), vectors: Vec::new(), json: true };
+        assert_eq!(run(command, &mut Vec::new()).unwrap(), ExitCode::SUCCESS);
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("policy.wasm"), crate::policy::EMBEDDED).unwrap();
+        std::fs::write(folder.path().join("settings.json"), r#"{"leeway_seconds": 7}"#).unwrap();
+        let command = Command::Diff { a: side(), b: folder.path().to_owned(), vectors: Vec::new(), json: true };
+        assert_eq!(run(command, &mut Vec::new()).unwrap(), ExitCode::FAILURE);
+    }
 }

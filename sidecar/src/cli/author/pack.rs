@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 use wasmparser::{Parser, Payload};
@@ -19,15 +19,9 @@ const MAX_MODULE: usize = 64 << 20;
 const TARGET: &str = "wasm32-unknown-unknown";
 
 /// Packs `from` into `to`.
-pub(super) fn run(from: &Path, to: &Path, vectors: Option<&Path>, output: &mut impl Write) -> anyhow::Result<()> {
+pub(super) fn run(from: &Path, to: &Path, vectors: &[PathBuf], output: &mut impl Write) -> anyhow::Result<()> {
     let read = file(from, MAX_MODULE)?;
-    let vectors = vectors.map(|path| {
-        let text = file(path, MAX_DOCUMENT)?;
-        let read = Vectors::read(&text).with_context(|| path.display().to_string())?;
-        anyhow::Ok((text, read))
-    });
-    let vectors = vectors.transpose()?;
-    let packed = packed(&read, vectors.as_ref().map(|(text, _)| text.as_slice()));
+    let packed = packed(&read, together(vectors)?.as_deref());
     let packed = packed.with_context(|| from.display().to_string())?;
     let carried = carried(&packed)?;
     let described = described(&packed, carried.as_ref()).with_context(|| from.display().to_string())?;
@@ -36,6 +30,28 @@ pub(super) fn run(from: &Path, to: &Path, vectors: Option<&Path>, output: &mut i
     writeln!(output, "{}: {described}, {} bytes, carries {count} vectors", to.display(), packed.len())?;
     writeln!(output, "component {}", Digest::of(&packed))?;
     Ok(())
+}
+
+/// One document of several, which need the same settings. A single one stays as it is written.
+fn together(files: &[PathBuf]) -> anyhow::Result<Option<Vec<u8>>> {
+    let mut whole: Option<(Vec<u8>, Vectors)> = None;
+    for path in files {
+        let text = file(path, MAX_DOCUMENT)?;
+        let read = Vectors::read(&text).with_context(|| path.display().to_string())?;
+        whole = Some(match whole {
+            None => (text, read),
+            Some((_, mut vectors)) => {
+                let expected = "expected vectors for the same settings as those before";
+                ensure!(vectors.settings == read.settings, "{}: {expected}", path.display());
+                vectors.logins.extend(read.logins);
+                vectors.submissions.extend(read.submissions);
+                let text = serde_json::to_vec(&vectors)?;
+                (text, vectors)
+            }
+        });
+    }
+    let whole = whole.map(|(text, _)| Vectors::read(&text).map(|_| text).context("all vectors together"));
+    whole.transpose()
 }
 
 /// Writes the built-in policy to a file.
@@ -184,6 +200,24 @@ mod tests {
     }
 
     #[test]
+    fn several_documents_become_one_if_their_settings_are_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, settings: i32| {
+            let path = folder.path().join(name);
+            let login = json!({ "name": name, "now": 1, "token": "a.b.c", "expect": { "deny": "too-large" } });
+            fs::write(&path, json!({ "settings": { "x": settings }, "logins": [login] }).to_string()).unwrap();
+            path
+        };
+        let [a, b, other] = [write("a", 1), write("b", 1), write("other", 2)];
+        let whole = Vectors::read(&together(&[a.clone(), b]).unwrap().unwrap()).unwrap();
+        assert_eq!(whole.logins.iter().map(|login| login.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(together(std::slice::from_ref(&a)).unwrap().unwrap(), fs::read(&a).unwrap());
+        let told = together(&[a, other]).unwrap_err().to_string();
+        assert!(told.contains("other: expected vectors for the same settings"), "{told}");
+        assert_eq!(together(&[]).unwrap(), None);
+    }
+
+    #[test]
     fn what_imports_anything_is_named_and_refused() {
         let wasi = b"\x01\x16wasi_snapshot_preview1\x08fd_write\0\0";
         let module = module(&[(1, &[1, 0x60, 0, 0]), (2, wasi)]);
@@ -201,7 +235,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (from, to) = (folder.path().join("empty.wasm"), folder.path().join("policy.wasm"));
         fs::write(&from, module(&[])).unwrap();
-        let told = format!("{:#}", run(&from, &to, None, &mut Vec::new()).unwrap_err());
+        let told = format!("{:#}", run(&from, &to, &[], &mut Vec::new()).unwrap_err());
         assert!(told.contains("does not export the world octroi:policy/policy@0.1.0") && !to.exists(), "{told}");
     }
 
@@ -211,7 +245,7 @@ mod tests {
         let (out, again) = (folder.path().join("built-in.wasm"), folder.path().join("again.wasm"));
         let mut output = Vec::new();
         export(&out, &mut output).unwrap();
-        run(&out, &again, None, &mut output).unwrap();
+        run(&out, &again, &[], &mut output).unwrap();
         let told = String::from_utf8(output).unwrap();
         assert!(told.contains("again.wasm: pro-sante-connect ") && told.contains("carries "), "{told}");
         let read = |path: &Path| Candidate::read(path, None).unwrap().statement();

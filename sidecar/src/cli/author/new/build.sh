@@ -8,7 +8,12 @@ target=wasm32-unknown-unknown
 home="${CARGO_HOME:-$HOME/.cargo}"
 "${CARGO:-cargo}" build --target "$target" --release \
     --config "target.$target.rustflags = ['--remap-path-prefix=$home=cargo', '--remap-path-prefix=$PWD=policy']"
+# It carries all vectors*.json.
+set --
+for file in vectors*.json; do
+    set -- "$@" --vectors "$file"
+done
 mkdir -p release
 "${OCTROI:-octroi}" policy pack "${CARGO_TARGET_DIR:-target}/$target/release/octroi_policy.wasm" \
-    -o release/policy.wasm --vectors vectors.json
+    -o release/policy.wasm "$@"
 "${OCTROI:-octroi}" policy test release
