@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 #![allow(clippy::disallowed_methods, reason = "real programs are waited for in real time, always with a bound")]
 
+mod elsewhere;
 mod example;
 mod new;
 mod workshop;
