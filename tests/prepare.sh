@@ -9,8 +9,10 @@ as_root() {
     if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
 }
 
-wanted='debootstrap procps curl python3 isync libsasl2-modules-kdexoauth2 ca-certificates minisign
+wanted='debootstrap procps curl python3 python3-venv isync libsasl2-modules-kdexoauth2 ca-certificates minisign patch
 docker-registry apache2-utils'
+# Whoever has Node from elsewhere keeps it: Debian's npm would want Debian's Node.
+command -v npm >/dev/null || wanted="$wanted nodejs npm"
 [ "${1:-}" != bench ] || wanted="$wanted haproxy postfwd"
 [ "${1:-}" != fuzz ] || wanted="$wanted g++"
 missing=
@@ -34,3 +36,26 @@ if [ -n "$missing" ]; then
     done
 fi
 rustup target list --installed | grep -q '^wasm32-unknown-unknown$' || rustup target add wasm32-unknown-unknown
+
+# Hosts of the policy in other languages, from PyPI and npm, in folders of their own: fetched once for each version that
+# integrations/embed-* names.
+if [ -z "${1:-}" ]; then
+    embed="${CARGO_TARGET_DIR:-target}/embed"
+    pinned=integrations/embed-python/requirements.txt
+    if ! cmp -s "$pinned" "$embed/python/requirements.txt"; then
+        echo "Octroi's tests install into $embed/python: $(cat "$pinned")"
+        rm -rf "$embed/python"
+        python3 -m venv "$embed/python"
+        "$embed/python/bin/pip" -q --disable-pip-version-check install -r "$pinned"
+        cp "$pinned" "$embed/python/requirements.txt"
+    fi
+    pinned=integrations/embed-node/package.json
+    if ! cmp -s "$pinned" "$embed/node/installed.json"; then
+        echo "Octroi's tests install into $embed/node what $pinned names"
+        rm -rf "$embed/node"
+        mkdir -p "$embed/node"
+        cp "$pinned" "$embed/node/"
+        (cd "$embed/node" && npm --silent install --no-audit --no-fund --ignore-scripts)
+        cp "$pinned" "$embed/node/installed.json"
+    fi
+fi

@@ -14,7 +14,7 @@ use crate::policy::{Fault, LoadError, Release};
 use crate::reason::DenyReason;
 
 /// Custom section of a component that holds its own vectors.
-pub const SECTION: &str = "octroi-vectors";
+pub const SECTION: &str = octroi_encode::VECTORS;
 
 /// Most differences that are told: a policy that spins at each vector takes its whole time at each.
 pub const MAX_TOLD: usize = 20;
@@ -43,6 +43,19 @@ impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: expected {}, found {}", self.name, self.expected, self.found)
     }
+}
+
+/// A vector and what a policy answered to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// The vector's name.
+    pub name: String,
+    /// The answer written down.
+    pub expected: String,
+    /// The answer given.
+    pub found: String,
+    /// Whether they are the same: mailboxes are compared in no order.
+    pub alike: bool,
 }
 
 /// How a policy did on the vectors of one document.
@@ -106,39 +119,46 @@ pub fn submission(release: &Release, submission: &Submission) -> Judgement {
     }
 }
 
+/// The policy under the document's settings. `None`: the document has none.
+///
+/// # Errors
+/// The policy refuses them, or fails while it reads them.
+pub fn configured(release: &Release, vectors: &Vectors) -> Result<Option<Release>, LoadError> {
+    let settings = vectors.settings.as_ref();
+    settings.map(|settings| release.reconfigured(&serde_json::Value::from(settings.clone()).to_string())).transpose()
+}
+
+/// What a policy answers to each vector of a document, logins first, under the settings that it has.
+pub fn answers<'a>(release: &'a Release, vectors: &'a Vectors) -> impl Iterator<Item = Answered> + 'a {
+    let logins = vectors.logins.iter().map(|vector| {
+        let found = match login(release, vector) {
+            Ok(course) => course.answer,
+            Err(_) => Answer::Deny(DenyReason::MessageMalformed),
+        };
+        let alike = sorted(&vector.expect) == sorted(&found);
+        let (name, expected) = (vector.name.clone(), vector.expect.to_string());
+        Answered { name, expected, found: found.to_string(), alike }
+    });
+    let submissions = vectors.submissions.iter().map(|vector| {
+        let found = submission(release, vector);
+        let (name, expected) = (vector.name.clone(), vector.expect.to_string());
+        Answered { name, expected, found: found.to_string(), alike: vector.expect == found }
+    });
+    logins.chain(submissions)
+}
+
 /// Shows all vectors of a document to a policy, under the document's settings where it has some. Takes some tens of
 /// microseconds a vector, and half a second where the policy spins.
 ///
 /// # Errors
 /// The policy refuses the document's settings, or fails while it reads them.
 pub fn run(release: &Release, vectors: &Vectors) -> Result<Report, LoadError> {
-    let configured;
-    let release = match &vectors.settings {
-        Some(settings) => {
-            configured = release.reconfigured(&serde_json::Value::from(settings.clone()).to_string())?;
-            &configured
-        }
-        None => release,
-    };
-    let logins = vectors.logins.iter().map(|vector| {
-        let found = match login(release, vector) {
-            Ok(course) => course.answer,
-            Err(_) => Answer::Deny(DenyReason::MessageMalformed),
-        };
-        (
-            &vector.name,
-            (sorted(&vector.expect) != sorted(&found)).then(|| (vector.expect.to_string(), found.to_string())),
-        )
-    });
-    let submissions = vectors.submissions.iter().map(|vector| {
-        let found = submission(release, vector);
-        (&vector.name, (vector.expect != found).then(|| (vector.expect.to_string(), found.to_string())))
-    });
+    let configured = configured(release, vectors)?;
     let mut report = Report::default();
-    for (name, difference) in logins.chain(submissions) {
+    for Answered { name, expected, found, alike } in answers(configured.as_ref().unwrap_or(release), vectors) {
         report.tried += 1;
-        if let Some((expected, found)) = difference {
-            report.differences.push(Difference { name: name.clone(), expected, found });
+        if !alike {
+            report.differences.push(Difference { name, expected, found });
         }
         if report.differences.len() == MAX_TOLD {
             break;

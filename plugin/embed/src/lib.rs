@@ -4,9 +4,8 @@
 //! in their code alone. A library for build scripts and tests; nothing of it runs in production.
 
 mod cargo;
-mod encode;
 mod script;
 
 pub use cargo::{Artifact, Workspace};
-pub use encode::{MAX_POLICY_BYTES, imports};
+pub use octroi_encode::{MAX_POLICY_BYTES, imports};
 pub use script::{GUESTS, guests, policy};

@@ -7,9 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
+use octroi_encode::{MAX_POLICY_BYTES, carry, component, imports};
 
 use crate::cargo::{Artifact, Workspace};
-use crate::encode::{MAX_POLICY_BYTES, carry, component, imports};
 
 /// The hostile guests: examples of `octroi-guests`, each the honest policy with one thing broken.
 pub const GUESTS: &[&str] = &[

@@ -4,6 +4,7 @@
 //! 2 wrong usage (as clap has it).
 
 mod admin;
+mod author;
 pub mod check;
 mod import;
 mod mailbox;
@@ -99,6 +100,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Mailbox { admin, command } => {
             mailbox::run(&admin.find(&cli.config)?, command, &mut output).map(|()| ExitCode::SUCCESS)
         }
+        Command::Policy { command: policy::Command::Author(command), .. } => author::run(command, &mut output),
         Command::Policy { admin, command } => {
             policy::run(&cli.config, || admin.find(&cli.config), command, &mut output).map(|()| ExitCode::SUCCESS)
         }

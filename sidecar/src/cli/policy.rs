@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use clap::builder::NonEmptyStringValueParser;
 
 use super::mailbox::moment;
-use super::{admin, replay, table};
+use super::{admin, author, replay, table};
 use crate::policy::{Bundle, CosignImage, Signature};
 use crate::proto::cosign_signature::Over;
 use crate::proto::policies_client::PoliciesClient;
@@ -100,6 +100,8 @@ pub(super) enum Command {
     Replay(replay::Options),
     /// Lists the releases that are kept.
     List,
+    #[command(flatten)]
+    Author(author::Command),
 }
 
 pub(super) fn run(
@@ -118,7 +120,8 @@ pub(super) fn run(
     }
     let socket = &find()?;
     match command {
-        Command::Statement { .. } | Command::Replay(_) => Ok(()),
+        // Nor does whoever writes a policy: `author::run` has taken that.
+        Command::Statement { .. } | Command::Replay(_) | Command::Author(_) => Ok(()),
         Command::Stage { from, why } => stage(socket, fetch(&from)?, why.reason, output),
         Command::Update { from, why } => update::update(socket, fetch(&from)?, &why.reason, output),
         Command::Shadow { release, why } => shadow(socket, release, why.reason, output),

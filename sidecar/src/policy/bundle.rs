@@ -175,6 +175,15 @@ impl Bundle {
         Ok(Self { component, settings, signatures: signatures(folder)?, origin: folder.display().to_string() })
     }
 
+    /// Reads a component alone, without settings and signatures. Blocks.
+    ///
+    /// # Errors
+    /// [`FolderError`]
+    pub fn from_component(path: &Path) -> Result<Self, FolderError> {
+        let component = file(path, MAX_COMPONENT)?;
+        Ok(Self { component, settings: None, signatures: Vec::new(), origin: path.display().to_string() })
+    }
+
     /// What it is known by.
     #[must_use]
     pub fn statement(&self) -> Statement {

@@ -102,7 +102,7 @@ impl Engine {
 
     /// A store with every limit armed: memory, tables, instances, time.
     pub(super) fn store(&self) -> Store<Guard> {
-        let mut store = Store::new(&self.inner, Guard { limits: self.limits, refused: false });
+        let mut store = Store::new(&self.inner, Guard { limits: self.limits, refused: false, memory: 0 });
         store.limiter(|guard| guard);
         store.set_epoch_deadline(self.limits.ticks);
         store.epoch_deadline_trap();
@@ -136,11 +136,17 @@ fn configuration(limits: Limits) -> Config {
 pub(super) struct Guard {
     limits: Limits,
     refused: bool,
+    memory: usize,
 }
 
 impl Guard {
     pub(super) const fn refused(&self) -> bool {
         self.refused
+    }
+
+    /// Bytes of linear memory that were granted so far.
+    pub(super) const fn memory(&self) -> usize {
+        self.memory
     }
 }
 
@@ -148,6 +154,9 @@ impl ResourceLimiter for Guard {
     fn memory_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
         let granted = desired <= self.limits.memory;
         self.refused |= !granted;
+        if granted {
+            self.memory = self.memory.max(desired);
+        }
         Ok(granted)
     }
 

@@ -247,6 +247,12 @@ impl Instance<'_> {
         answer.map_err(|error| self.fault(&error))
     }
 
+    /// Bytes of linear memory that it has: memory never shrinks.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.store.data().memory()
+    }
+
     fn describe(&mut self) -> Result<Card, Fault> {
         let manifest = self.release.interfaces.manifest.load(&mut self.store, &self.instance);
         let answer = manifest.and_then(|guest| guest.call_describe(&mut self.store));
