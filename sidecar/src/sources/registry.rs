@@ -102,8 +102,8 @@ impl<'a> Repository<'a> {
     /// A token to pull from this repository, for who asks or for anybody.
     async fn token(&self, realm: &str, service: Option<&str>) -> Result<Secret, SourceError> {
         let mut url = Url::parse(realm).map_err(|_| self.told("sends for a token to what is no address"))?;
-        let closed = url.scheme() == "https";
-        if !closed && !(self.base.scheme() == "http" && url.scheme() == "http" && is_loopback(&url)) {
+        let may_be_plain = self.base.scheme() == "http" && is_loopback(&url);
+        if url.scheme() != "https" && !(may_be_plain && url.scheme() == "http") {
             return Err(self.told("sends for a token to an address without TLS: a password does not go there"));
         }
         url.query_pairs_mut()

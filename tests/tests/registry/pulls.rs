@@ -10,7 +10,7 @@ use crate::stage::{Stage, release};
 
 const STAGE: [&str; 3] = ["stage", "--reason", "try"];
 
-fn stage<'a>(reference: &'a str) -> Vec<&'a str> {
+fn stage(reference: &str) -> Vec<&str> {
     [&STAGE[..], &[reference]].concat()
 }
 
