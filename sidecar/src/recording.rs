@@ -124,7 +124,8 @@ impl Recorder {
 
     /// Offers a decision. Never waits.
     pub fn offer(&self, decided: Decided) {
-        if !self.queue.as_ref().is_some_and(|queue| queue.try_send(decided).is_ok()) {
+        let taken = self.queue.as_ref().is_some_and(|queue| queue.try_send(decided).is_ok());
+        if !taken {
             self.counts.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -107,7 +107,7 @@ impl Probation {
             return;
         }
         let (release, failures) = (&self.release, self.failures());
-        let window = if now > self.until { "over: nothing is taken back by itself" } else { "open" };
+        let window = if now >= self.until { "over: nothing is taken back by itself" } else { "open" };
         tracing::error!(release, reason = code, failures, probation = window, "the policy in service fails");
     }
 }
@@ -174,7 +174,7 @@ impl Gate {
         let now = self.clock.now();
         probation.failures.fetch_add(1, Ordering::Relaxed);
         probation.complain(code, now);
-        if now <= probation.until && holds(probation, now) {
+        if now < probation.until && holds(probation, now) {
             probation.count(code);
         }
     }

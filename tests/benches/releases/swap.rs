@@ -177,9 +177,10 @@ async fn count_mixed(stage: &Stage, mut answers: HashMap<String, bool>) -> anyho
     let mut mixed = 0;
     for line in stage.sidecar.trail().lines() {
         let record: Value = serde_json::from_str(line)?;
-        let Some(granted) = record["decision"].as_str().and_then(|decision| answers.remove(decision)) else { continue };
+        let text = |name: &str| record.get(name).and_then(Value::as_str);
+        let Some(granted) = text("decision").and_then(|decision| answers.remove(decision)) else { continue };
         let expected = if granted { &stage.granting } else { &stage.refusing };
-        mixed += u32::from(record["policy"].as_str() != Some(expected));
+        mixed += u32::from(text("policy") != Some(expected.as_str()));
     }
     Ok(mixed + u32::try_from(answers.len())?)
 }
