@@ -53,6 +53,11 @@ impl Running {
         };
         let (audit, tickets) = (running.ground.audit.clone(), Arc::clone(&running.ground.tickets));
         let mut counts: Vec<Counts> = vec![Box::new(move || audit.counts()), Box::new(move || tickets.counts())];
+        let gate = Arc::clone(&running.ground.gate);
+        counts.push(Box::new(move || {
+            let failures = gate.service().probation.as_ref().map_or(0, |probation| probation.failures());
+            vec![("policy_failures".to_owned(), failures)]
+        }));
         if let Some(recorder) = running.ground.recorder.clone() {
             counts.push(Box::new(move || recorder.counts()));
         }

@@ -39,9 +39,11 @@ fn print(status: &GetStatusResponse, output: &mut impl Write) -> anyhow::Result<
     ];
     if status.policy_probation_until != 0 {
         let until = moment(status.policy_probation_until);
+        facts.push(["probation".to_owned(), format!("taken back by itself until {until} where it fails")]);
+    }
+    if status.policy_failures != 0 {
         let failures = status.policy_failures;
-        let alarm = if failures == 0 { String::new() } else { format!(", FAILED {failures} times since") };
-        facts.push(["probation".to_owned(), format!("taken back by itself until {until} where it fails{alarm}")]);
+        facts.push(["policy failures".to_owned(), format!("FAILED {failures} times since it came into service")]);
     }
     if let Some(memory) = &status.signatures {
         let found = share(memory.hits, memory.hits + memory.misses);

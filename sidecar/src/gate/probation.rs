@@ -150,6 +150,13 @@ impl Gate {
         self.failed(service, release, code, holds);
     }
 
+    /// The same for a decision that stands and is made again: what it rests on was proven.
+    pub(super) fn watch_standing(&self, service: &Service, release: &Release, outcome: &Outcome) {
+        if let Some(code) = failure(outcome) {
+            self.failed(service, release, code, |_, _| true);
+        }
+    }
+
     /// The same for a message: the login that it comes under was proven.
     pub(super) fn watch_submission(&self, service: &Service, release: &Release, outcome: SubmissionOutcome) {
         let code = match outcome {

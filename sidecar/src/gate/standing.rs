@@ -36,9 +36,11 @@ impl Gate {
         let Ok(_place) = self.in_flight.try_acquire() else { return UnavailableReason::Overloaded.into() };
         let service = self.service.load_full();
         let release = service.release_for(&basis.inquiry.identity);
-        match release.instance() {
+        let outcome = match release.instance() {
             Ok(instance) => self.decide(instance, Some(mailbox.as_str()), basis, self.clock.now()),
             Err(fault) => fault.into(),
-        }
+        };
+        self.watch_standing(&service, release, &outcome);
+        outcome
     }
 }

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use tonic::{Request, Response, Status};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixSeconds};
 use crate::config::IntrospectionMode;
 use crate::evidence::directory::Directory;
 use crate::evidence::introspection::{BreakerState, IntrospectionStatus};
 use crate::evidence::keys::{Origin, Skipped};
 use crate::evidence::trust_space::TrustSpace;
-use crate::gate::Gate;
+use crate::gate::{Gate, Service};
 use crate::proto;
 use crate::proto::status_server::Status as StatusService;
 
@@ -57,7 +57,7 @@ impl Overview {
             policy_digest: release.digest().to_owned(),
             policy_unsigned: release.is_unsigned(),
             policy_failures: service.probation.as_ref().map_or(0, |probation| probation.failures()),
-            policy_probation_until: service.probation.as_ref().map_or(0, |probation| probation.until().0),
+            policy_probation_until: probation_until(&service, self.clock.now()),
             ready: not_ready.is_empty(),
             not_ready,
             signatures: Some(proto::SignatureMemory {
@@ -98,6 +98,12 @@ impl Overview {
             introspection_status: issuer.introspection.as_ref().map(|asked| introspection(&asked.status())),
         }
     }
+}
+
+/// Until when what came last is taken back by itself where it fails; 0: it is not.
+fn probation_until(service: &Service, now: UnixSeconds) -> u64 {
+    let until = service.probation.as_ref().map(|probation| probation.until());
+    until.filter(|until| now < *until).map_or(0, |until| until.0)
 }
 
 /// Why nobody's token can be judged.
