@@ -119,7 +119,7 @@ impl Ground {
             vectors: config.policy.vectors.clone(),
             probation: ProbationSettings {
                 seconds: config.policy.probation_seconds,
-                failures: config.policy.probation_failures,
+                persons: config.policy.probation_persons,
             },
             audit: audit.clone(),
             clock: clock.clone(),
@@ -162,7 +162,11 @@ async fn trust_space(store: &impl Store) -> TrustSpace {
 }
 
 fn recorder(config: &Config, directory: &Directory, clock: &Clock) -> std::io::Result<Option<Arc<Recorder>>> {
-    let Some(megabytes) = config.policy.recording_megabytes else { return Ok(None) };
+    let Some(megabytes) = config.policy.recording_megabytes else {
+        // What was recorded under an earlier configuration is kept for nobody.
+        crate::recording::remove(&config.server.state_dir.join("recording"))?;
+        return Ok(None);
+    };
     let domains = config.issuers.iter().map(|issuer| (issuer.issuer.to_string(), issuer.mailbox_domains.clone()));
     let recorder = Recorder::start(RecorderParts {
         folder: config.server.state_dir.join("recording"),

@@ -282,8 +282,8 @@ pub struct Policy {
     /// `probation_seconds`: for how long a release is taken back by itself after it came into service, where it fails.
     /// Default 900, most a day; 0: never.
     pub probation_seconds: u64,
-    /// `probation_failures`: at how many failures, on attempts whose signature holds. Default 3.
-    pub probation_failures: u32,
+    /// `probation_persons`: once it failed so many persons, on attempts whose signature holds. Default 3.
+    pub probation_persons: usize,
     /// `[policy.recording]`, `megabytes`: decisions are recorded for replay, for a day, in files of at most so many
     /// megabytes (default 64). Absent: they are not.
     pub recording_megabytes: Option<u64>,

@@ -206,7 +206,7 @@ impl Gate {
             identities_differ: facts.identities_differ,
             took: begun.elapsed(),
         });
-        self.watch(&service, &release, attempt, &outcome, facts.proven);
+        self.watch(&service, &release, attempt, &outcome, facts.person.as_deref());
         self.show(id, attempt, asked, &outcome, facts, release);
         Decision { id, outcome }
     }
@@ -244,6 +244,7 @@ impl Gate {
         now: UnixSeconds,
         facts: &mut Facts,
     ) -> Step {
+        facts.opened = now;
         let mut instance = match release.instance() {
             Ok(instance) => instance,
             Err(fault) => return Step::Done(fault.into()),
@@ -296,9 +297,10 @@ impl Gate {
             Unproven::Signature => DenyReason::SignatureInvalid,
             Unproven::Payload => DenyReason::TokenMalformed,
         })?;
-        facts.proven = true;
+        facts.person = proven.person().map(str::to_owned);
         rails::issuer(&proven, &inquiry.issuer)?;
-        rails::time(&proven, self.rails, self.clock.now())?;
+        // At the moment for which the policy answered: what ends while a key is waited for is its to say, when it decides.
+        rails::time(&proven, self.rails, facts.opened)?;
         rails::identity(&proven, &inquiry.identity)?;
         Ok(proven)
     }
@@ -341,8 +343,10 @@ struct Facts {
     issuer: Option<String>,
     key_id: Option<String>,
     key_generation: Option<u64>,
-    /// The signature held.
-    proven: bool,
+    /// When the policy opened the attempt.
+    opened: UnixSeconds,
+    /// The person whom the token names, once its signature held.
+    person: Option<String>,
     identities_differ: bool,
     basis: Option<Basis>,
 }

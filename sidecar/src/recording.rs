@@ -22,9 +22,10 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
 use self::file::Files;
+pub use self::file::remove;
 pub use self::replay::{Change, Replay, ReplayError, replay};
 use crate::clock::{Clock, UnixSeconds};
-use crate::evidence::directory::{Directory, MailboxKind};
+use crate::evidence::directory::{Directory, MailboxAddress, MailboxKind};
 use crate::policy::Release;
 use crate::policy::wit::login;
 use crate::trial;
@@ -176,6 +177,8 @@ impl Writing {
     fn write(&mut self, decided: &Decided) {
         let Some(recorded) = self.recorded(decided) else {
             self.counts.unfit.fetch_add(1, Ordering::Relaxed);
+            let expired = self.files.expire(decided.now);
+            self.tell(expired.err().as_ref());
             return;
         };
         let line = serde_json::to_vec(&recorded).map_err(io::Error::from);
@@ -197,6 +200,10 @@ impl Writing {
     /// The line. `None`: the signature can't be taken out with certainty.
     fn recorded(&self, decided: &Decided) -> Option<Recorded> {
         let mut login = shown(&decided.asked)?;
+        // Whoever asks over gRPC may have put anything there.
+        if !(is_mechanism(login.mechanism.as_deref()) && is_mailbox(decided.asked.mailbox.as_deref())) {
+            return None;
+        }
         login.name.clone_from(&decided.decision);
         login.now = decided.now.0;
         login.mailbox.clone_from(&decided.asked.mailbox);
@@ -236,6 +243,16 @@ impl Writing {
             })
             .collect()
     }
+}
+
+/// A mechanism's name (RFC 4422 section 3.1: up to 20 characters), or none.
+fn is_mechanism(name: Option<&str>) -> bool {
+    name.is_none_or(|name| name.len() <= 20)
+}
+
+/// An address in which no token hides, or none.
+fn is_mailbox(asked: Option<&str>) -> bool {
+    asked.is_none_or(|asked| MailboxAddress::parse(asked).is_ok() && filler::is_short(asked))
 }
 
 /// What was shown, without its signature.

@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -30,6 +31,9 @@ use crate::config::PolicySettings;
 use crate::evidence::directory::IdNat;
 use crate::gate::{Failed, Gate, Shadow};
 use crate::policy::{Bundle, Digest, Engine, Release, Trust};
+
+/// Pause between two tries to take a release back.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// What the life of a policy is led with.
 pub struct ReleasesParts {
@@ -58,8 +62,8 @@ pub struct ReleasesParts {
 pub struct ProbationSettings {
     /// For how long, seconds. 0: nothing is ever taken back by itself.
     pub seconds: u64,
-    /// At how many failures on attempts whose signature holds it is taken back.
-    pub failures: u32,
+    /// Once it failed so many persons, on attempts whose signature holds, it is taken back.
+    pub persons: usize,
 }
 
 /// The releases of this sidecar.
@@ -68,6 +72,8 @@ pub struct Releases {
     shelf: Shelf,
     configured: Arc<Release>,
     quarantine: UnboundedSender<Failed>,
+    /// Held while a release is compiled and examined.
+    bench: Mutex<()>,
     /// Held over a whole step: two at once must not write down one and put the other into service.
     desk: Mutex<Desk>,
 }
@@ -103,6 +109,7 @@ impl Releases {
         let releases = Arc::new(Self {
             configured: Arc::clone(&parts.gate.service().release),
             shelf,
+            bench: Mutex::new(()),
             desk: Mutex::new(Desk { standing: Standing::default(), loaded: HashMap::new() }),
             quarantine,
             parts,
@@ -111,8 +118,15 @@ impl Releases {
         let looking = Arc::downgrade(&releases);
         tokio::spawn(async move {
             while let Some(failed) = failed.recv().await {
-                let Some(releases) = looking.upgrade() else { return };
-                releases.take_back(failed).await;
+                // A full disk must not be the end of it.
+                loop {
+                    let Some(releases) = looking.upgrade() else { return };
+                    if releases.take_back(&failed).await {
+                        break;
+                    }
+                    drop(releases);
+                    tokio::time::sleep(AGAIN).await;
+                }
             }
         });
         Ok(releases)
@@ -137,8 +151,7 @@ impl Releases {
     /// [`StepError`]
     pub async fn stage_if(&self, bundle: Bundle, who: Who, versions: Versions) -> Result<Held, StepError> {
         let release = bundle.statement().release();
-        let mut desk = self.desk.lock().await;
-        let taken = self.keep(&mut desk, bundle, release, &who, versions).await;
+        let taken = self.keep(bundle, release, &who, versions).await;
         self.record(PolicyStep::Stage, Some(release), &who, taken.as_ref().err());
         taken
     }
@@ -239,16 +252,14 @@ impl Releases {
         Ok(versions.permit(version, &serving, desk.standing.highest.as_deref())?)
     }
 
-    async fn keep(
-        &self,
-        desk: &mut Desk,
-        bundle: Bundle,
-        release: Digest,
-        who: &Who,
-        versions: Versions,
-    ) -> Result<Held, StepError> {
+    async fn keep(&self, bundle: Bundle, release: Digest, who: &Who, versions: Versions) -> Result<Held, StepError> {
         let staged = self.mark(who)?;
         sizes(&bundle)?;
+        // One at a time, and not at the desk: a rollback must not wait for a compiler.
+        let _bench = self.bench.lock().await;
+        if self.desk.lock().await.standing.held(release).is_some() {
+            return Err(Refusal::Staged.into());
+        }
         let (compiling, vectors) = (self.compiling(), self.parts.vectors.clone());
         let (loaded, signed_by, bundle) = blocking(move || {
             let (loaded, signed_by) = compiling(&bundle)?;
@@ -258,7 +269,8 @@ impl Releases {
         })
         .await?;
         let (name, version) = (loaded.card().name.clone(), loaded.card().version.clone());
-        self.permit(desk, &version, versions)?;
+        let mut desk = self.desk.lock().await;
+        self.permit(&desk, &version, versions)?;
         let origin = bundle.origin.clone();
         let held = Held { release, name, version, origin, signed_by, staged, quarantine: None };
         let before = desk.standing.clone();
@@ -274,24 +286,32 @@ impl Releases {
         Ok(held)
     }
 
-    /// Takes a release back that failed in its probation.
-    async fn take_back(&self, failed: Failed) {
+    /// Takes a release back that failed in its probation. `false`: it could not be done, and has to be.
+    async fn take_back(&self, failed: &Failed) -> bool {
         let mut desk = self.desk.lock().await;
-        let Ok(release) = format!("sha256:{}", failed.release).parse::<Digest>() else { return };
-        let why = format!("failed {} times on proven attempts, at last with {}", failed.times, failed.code);
+        let Ok(release) = format!("sha256:{}", failed.release).parse::<Digest>() else { return true };
+        let why = format!("failed {} persons on proven attempts, at last with {}", failed.persons, failed.code);
         let at = self.parts.clock.now().0;
-        let quarantine = Quarantine { at, code: failed.code.to_owned(), times: failed.times };
+        let quarantine = Quarantine { at, code: failed.code.to_owned(), persons: failed.persons };
         let next = desk.standing.clone().quarantined(release, quarantine).map_err(StepError::from);
         let taken = self.change(&mut desk, next).await;
         let who = Who { uid: None, reason: why };
         self.record(PolicyStep::Quarantine, Some(release), &who, taken.as_ref().err());
+        matches!(taken, Ok(_) | Err(StepError::Refused(_)))
     }
 
     /// Checks that all that is to decide can, writes it down, and puts it into service.
     async fn change(&self, desk: &mut Desk, next: Result<Standing, StepError>) -> Result<Standing, StepError> {
         let next = next?;
         let service = self.service(desk, &next).await?;
-        let shadow = self.shadow_of(desk, &next).await?;
+        let shadow = match self.shadow_of(desk, &next).await {
+            Err(error) if next.shadow == desk.standing.shadow => {
+                // It decides nothing, and must not stand in the way of those that do.
+                tracing::error!(%error, "the release in the shadow does not load");
+                None
+            }
+            shadow => shadow?,
+        };
         let (shelf, before) = (self.shelf.clone(), desk.standing.clone());
         desk.standing = blocking(move || {
             shelf.change(&before, &next)?;
@@ -312,7 +332,8 @@ impl Releases {
         portion: Portion,
         mark: Mark,
     ) -> Result<Standing, StepError> {
-        let standing = standing.clone();
+        let serving = self.parts.gate.service();
+        let standing = standing.clone().with_version(&serving.release.card().version);
         let Portion { percent, identities } = portion;
         if percent == 0 && identities.is_empty() {
             return Ok(standing.activated(which, mark)?);

@@ -5,6 +5,7 @@ pub mod vectors;
 
 use std::fmt;
 
+use tokio::time::Instant;
 use wasmparser::{Parser, Payload};
 
 use self::vectors::{Answer, Judgement, Login, Submission, VectorError, Vectors};
@@ -65,6 +66,8 @@ pub struct Report {
     pub tried: usize,
     /// Vectors answered otherwise, in the document's order; the trial ends after [`MAX_TOLD`] of them.
     pub differences: Vec<Difference>,
+    /// The time was over before all were tried.
+    pub cut: bool,
 }
 
 impl fmt::Display for Answer {
@@ -153,9 +156,21 @@ pub fn answers<'a>(release: &'a Release, vectors: &'a Vectors) -> impl Iterator<
 /// # Errors
 /// The policy refuses the document's settings, or fails while it reads them.
 pub fn run(release: &Release, vectors: &Vectors) -> Result<Report, LoadError> {
+    run_until(release, vectors, None)
+}
+
+/// As [`run`], up to a moment: then the report says that vectors are left.
+///
+/// # Errors
+/// As for [`run`].
+pub fn run_until(release: &Release, vectors: &Vectors, until: Option<Instant>) -> Result<Report, LoadError> {
     let configured = configured(release, vectors)?;
     let mut report = Report::default();
     for Answered { name, expected, found, alike } in answers(configured.as_ref().unwrap_or(release), vectors) {
+        if until.is_some_and(|until| Instant::now() >= until) {
+            report.cut = true;
+            break;
+        }
         report.tried += 1;
         if !alike {
             report.differences.push(Difference { name, expected, found });

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use super::table;
+use crate::clock::Clock;
 use crate::config::{Config, PolicySettings};
 use crate::policy::{Bundle, Digest, Engine, Limits, Release};
 use crate::recording::{Replay, replay};
@@ -35,7 +36,7 @@ pub(super) fn run(config: &Path, options: &Options, output: &mut impl Write) -> 
     let engine = Engine::new(Limits::default()).map_err(|error| anyhow::anyhow!("starting the engine: {error:#}"))?;
     let release = Release::load(&engine, &bundle.component, &settings)?;
     let release = release.known_as(bundle.statement().release(), false);
-    let replay = replay(&state.join("recording"), &release)?;
+    let replay = replay(&state.join("recording"), &release, Clock::system().now())?;
     if options.json {
         serde_json::to_writer_pretty(&mut *output, &replay)?;
         writeln!(output)?;

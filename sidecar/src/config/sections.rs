@@ -223,15 +223,15 @@ fn policy_section(mut section: Section<'_, '_>, base: &Base<'_>) -> Policy {
     let trust = trust::trust(&mut section);
     let vectors = base.optional_path(&mut section, "vectors").map(|at| at.value);
     let probation_seconds = section.number("probation_seconds", 900, 0..=86_400);
-    let failures = section.number("probation_failures", 3, 1..=1000);
-    let probation_failures = u32::try_from(failures).unwrap_or(u32::MAX);
+    let persons = section.number("probation_persons", 3, 1..=1000);
+    let probation_persons = usize::try_from(persons).unwrap_or(usize::MAX);
     let recording_megabytes = section.optional_section("recording").map(|mut recording| {
         let megabytes = recording.number("megabytes", 64, 1..=10_000);
         recording.finish();
         megabytes
     });
     section.finish();
-    Policy { component, settings, trust, vectors, probation_seconds, probation_failures, recording_megabytes }
+    Policy { component, settings, trust, vectors, probation_seconds, probation_persons, recording_megabytes }
 }
 
 fn check(mut section: Section<'_, '_>, base: &Base<'_>) -> Check {

@@ -142,6 +142,12 @@ impl Proven {
         })
     }
 
+    /// The person whom the payload names: its first identity.
+    #[must_use]
+    pub fn person(&self) -> Option<&str> {
+        self.identities.iter().flatten().map(String::as_str).find(|carried| !carried.is_empty())
+    }
+
     /// Whether the payload carries this identity, byte for byte: as `SubjectNameID`, `preferred_username` or the tail
     /// of `sub`.
     #[must_use]

@@ -1,12 +1,14 @@
 //! The watch over a release that came a short while ago: does it fail on attempts that are proven to be a professional's?
 //!
-//! Only those count. Whoever can send bytes can make a bad policy trap, and must not be able to bring the policy before it
-//! back, which may be the one with the hole. After the window nothing is taken back by itself: a policy that fails is
+//! Only those count, and each person once. Whoever can send bytes can make a bad policy trap, and must not be able to bring
+//! the policy before it back, which may be the one with the hole; nor may one professional, or who has their token, for a
+//! signature covers the token and nothing of what is sent around it. After the window nothing is taken back by itself: a policy that fails is
 //! `unavailable` and told.
 
+use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -15,8 +17,9 @@ use super::terms::{algorithm, ask, presented, raw};
 use super::{Attempt, Gate, Outcome, SubmissionOutcome};
 use crate::clock::UnixSeconds;
 use crate::evidence::keys::Lookup;
-use crate::policy::Release;
-use crate::policy::wit::login;
+use crate::policy::wit::login::Inquiry;
+use crate::policy::{Digest, Release};
+use crate::rails;
 use crate::reason::{DenyReason, SubmissionReason, UnavailableReason};
 use crate::throttle::Work;
 
@@ -27,14 +30,14 @@ const QUIET: u64 = 60;
 pub struct Probation {
     /// What it is recorded under.
     release: String,
-    /// What decides in its place once it is taken back.
-    previous: Arc<Release>,
+    /// What decides in its place once it is taken back. `None`: nothing does, it is only watched.
+    previous: Option<Arc<Release>>,
     until: UnixSeconds,
-    limit: u32,
+    limit: usize,
     failures: AtomicU64,
-    proven: AtomicU32,
+    /// Digests of the persons whom it failed, up to the limit.
+    persons: Mutex<BTreeSet<Digest>>,
     told: AtomicU64,
-    over: AtomicBool,
     quarantine: UnboundedSender<Failed>,
 }
 
@@ -45,8 +48,8 @@ pub struct Failed {
     pub release: String,
     /// How it failed the last time: the code of a reason.
     pub code: &'static str,
-    /// How often, on attempts whose signature holds.
-    pub times: u32,
+    /// How many persons, on attempts whose signature holds.
+    pub persons: usize,
 }
 
 impl fmt::Debug for Probation {
@@ -56,13 +59,13 @@ impl fmt::Debug for Probation {
 }
 
 impl Probation {
-    /// A watch that ends at `until`. At the `limit`th failure it tells `quarantine`, once.
+    /// A watch that ends at `until`. Once it failed `limit` persons it tells `quarantine`, once.
     #[must_use]
     pub fn new(
         release: &Release,
-        previous: Arc<Release>,
+        previous: Option<Arc<Release>>,
         until: UnixSeconds,
-        limit: u32,
+        limit: usize,
         quarantine: UnboundedSender<Failed>,
     ) -> Self {
         Self {
@@ -71,9 +74,8 @@ impl Probation {
             until,
             limit,
             failures: AtomicU64::new(0),
-            proven: AtomicU32::new(0),
+            persons: Mutex::default(),
             told: AtomicU64::new(0),
-            over: AtomicBool::new(false),
             quarantine,
         }
     }
@@ -90,12 +92,19 @@ impl Probation {
         self.failures.load(Ordering::Relaxed)
     }
 
-    /// Counts a failure on an attempt whose signature holds.
-    fn count(&self, code: &'static str) {
-        let times = self.proven.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        if times >= self.limit && !self.over.swap(true, Ordering::Relaxed) {
+    /// Whether it is the watch over this release, until this moment.
+    #[must_use]
+    pub fn is_over(&self, release: &Release, until: UnixSeconds) -> bool {
+        self.release == release.digest() && self.until == until
+    }
+
+    /// Counts a failure on an attempt whose signature holds, once a person.
+    fn count(&self, person: &str, code: &'static str) {
+        let mut persons = self.persons.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = persons.len();
+        if before < self.limit && persons.insert(Digest::of(person.as_bytes())) && before + 1 == self.limit {
             // Nobody there any more: the process is ending.
-            let _ = self.quarantine.send(Failed { release: self.release.clone(), code, times });
+            let _ = self.quarantine.send(Failed { release: self.release.clone(), code, persons: self.limit });
         }
     }
 
@@ -136,35 +145,43 @@ const fn of_a_policy(reason: UnavailableReason) -> bool {
 }
 
 impl Gate {
-    /// Watches one outcome of `release`. `proven`: the attempt's signature held.
+    /// Watches one outcome of `release`. `person`: whom the token names, where its signature held.
     pub(super) fn watch(
         &self,
         service: &Service,
         release: &Release,
         attempt: &Attempt,
         outcome: &Outcome,
-        proven: bool,
+        person: Option<&str>,
     ) {
         let Some(code) = failure(outcome) else { return };
-        let holds = |probation: &Probation, now| proven || self.holds_under(&probation.previous, attempt, now);
-        self.failed(service, release, code, holds);
+        self.failed(service, release, code, |previous, now| match person {
+            Some(person) => Some(person.to_owned()),
+            None => self.person_under(previous, attempt, now),
+        });
     }
 
     /// The same for a decision that stands and is made again: what it rests on was proven.
-    pub(super) fn watch_standing(&self, service: &Service, release: &Release, outcome: &Outcome) {
+    pub(super) fn watch_standing(&self, service: &Service, release: &Release, outcome: &Outcome, person: Option<&str>) {
         if let Some(code) = failure(outcome) {
-            self.failed(service, release, code, |_, _| true);
+            self.failed(service, release, code, |_, _| person.map(str::to_owned));
         }
     }
 
     /// The same for a message: the login that it comes under was proven.
-    pub(super) fn watch_submission(&self, service: &Service, release: &Release, outcome: SubmissionOutcome) {
+    pub(super) fn watch_submission(
+        &self,
+        service: &Service,
+        release: &Release,
+        outcome: SubmissionOutcome,
+        person: &str,
+    ) {
         let code = match outcome {
             SubmissionOutcome::Deny(reason @ SubmissionReason::RailSender) => reason.code(),
             SubmissionOutcome::Unavailable(reason) if of_a_policy(reason) => reason.code(),
             SubmissionOutcome::Allow | SubmissionOutcome::Deny(_) | SubmissionOutcome::Unavailable(_) => return,
         };
-        self.failed(service, release, code, |_, _| true);
+        self.failed(service, release, code, |_, _| Some(person.to_owned()));
     }
 
     fn failed(
@@ -172,48 +189,44 @@ impl Gate {
         service: &Service,
         release: &Release,
         code: &'static str,
-        holds: impl FnOnce(&Probation, UnixSeconds) -> bool,
+        person: impl FnOnce(&Release, UnixSeconds) -> Option<String>,
     ) {
-        let Some(probation) = &service.probation else { return };
-        if probation.release != release.digest() {
-            return;
-        }
+        let Some(probation) = service.watch_over(release) else { return };
         let now = self.clock.now();
         probation.failures.fetch_add(1, Ordering::Relaxed);
         probation.complain(code, now);
-        if now < probation.until && holds(probation, now) {
-            probation.count(code);
+        if let Some(previous) = &probation.previous
+            && now < probation.until
+            && let Some(person) = person(previous, now)
+        {
+            probation.count(&person, code);
         }
     }
 
-    /// Whether another policy finds a token in the attempt whose signature holds, under a key that is at hand. For an
-    /// attempt at which the policy in service failed before it could say where the token is.
-    fn holds_under(&self, release: &Release, attempt: &Attempt, now: UnixSeconds) -> bool {
+    /// The person of the token that another policy finds in the attempt, where its signature holds under a key that is at
+    /// hand. For an attempt at which the policy in service failed before it could say where the token is.
+    fn person_under(&self, release: &Release, attempt: &Attempt, now: UnixSeconds) -> Option<String> {
         if !self.throttle.slowed_for(Work::Signature, attempt.client).is_zero() {
-            return false;
+            return None;
         }
-        let Some(raw) = raw(&attempt.credentials) else { return false };
+        let raw = raw(&attempt.credentials)?;
         let opened = release.instance().and_then(|mut instance| instance.open(&ask(attempt), now));
-        let Ok(Ok(inquiry)) = opened else { return false };
-        let held = self.found(&inquiry, attempt, &raw);
-        if !held {
+        let Ok(Ok(inquiry)) = opened else { return None };
+        let person = self.person_of(&inquiry, attempt, &raw, now);
+        if person.is_none() {
             self.throttle.charge(Work::Signature, attempt.client);
         }
-        held
+        person
     }
 
-    fn found(&self, inquiry: &login::Inquiry, attempt: &Attempt, raw: &[u8]) -> bool {
-        let (Some(issuer), Some(presented)) = (self.issuer(&inquiry.issuer), presented(attempt, inquiry, raw)) else {
-            return false;
+    fn person_of(&self, inquiry: &Inquiry, attempt: &Attempt, raw: &[u8], now: UnixSeconds) -> Option<String> {
+        let (issuer, presented) = (self.issuer(&inquiry.issuer)?, presented(attempt, inquiry, raw)?);
+        let Lookup::Found(key) = issuer.keys.lookup(inquiry.key_id.as_deref(), algorithm(inquiry.algorithm)) else {
+            return None;
         };
-        match issuer.keys.lookup(inquiry.key_id.as_deref(), algorithm(inquiry.algorithm)) {
-            Lookup::Found(key) => {
-                self.signatures.proven(presented.token(), &key, || presented.verify(&key)).is_ok_and(|proven| {
-                    crate::rails::issuer(&proven, &inquiry.issuer).is_ok()
-                        && crate::rails::time(&proven, self.rails, self.clock.now()).is_ok()
-                })
-            }
-            Lookup::Unknown | Lookup::Unfit | Lookup::Unavailable => false,
-        }
+        let proven = self.signatures.proven(presented.token(), &key, || presented.verify(&key)).ok()?;
+        rails::issuer(&proven, &inquiry.issuer).ok()?;
+        rails::time(&proven, self.rails, now).ok()?;
+        proven.person().map(str::to_owned)
     }
 }

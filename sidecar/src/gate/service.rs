@@ -19,7 +19,7 @@ pub struct Service {
     pub release: Arc<Release>,
     /// Another one, which decides for some in its place.
     pub partial: Option<Partial>,
-    /// The watch over what came last. `None`: nothing came.
+    /// The watch over it. `None`: nobody watches.
     pub probation: Option<Arc<Probation>>,
 }
 
@@ -30,6 +30,8 @@ pub struct Partial {
     pub release: Arc<Release>,
     /// For whom.
     pub share: Share,
+    /// The watch over it.
+    pub probation: Arc<Probation>,
 }
 
 /// For whom a release decides. The same person is always in it or always out.
@@ -67,6 +69,14 @@ impl Service {
     #[must_use]
     pub const fn of(release: Arc<Release>) -> Self {
         Self { release, partial: None, probation: None }
+    }
+
+    /// The watch over one of its releases.
+    pub(super) fn watch_over(&self, release: &Release) -> Option<&Probation> {
+        match &self.partial {
+            Some(partial) if partial.release.digest() == release.digest() => Some(&partial.probation),
+            Some(_) | None => self.probation.as_deref().filter(|_| self.release.digest() == release.digest()),
+        }
     }
 
     /// The policy that decides for a person.

@@ -40,7 +40,7 @@ impl Gate {
             Ok(instance) => self.decide(instance, Some(mailbox.as_str()), basis, self.clock.now()),
             Err(fault) => fault.into(),
         };
-        self.watch_standing(&service, release, &outcome);
+        self.watch_standing(&service, release, &outcome, basis.proven.person());
         outcome
     }
 }

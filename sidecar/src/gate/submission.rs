@@ -130,7 +130,7 @@ impl Gate {
             client: submission.client,
             release: Some(release.digest()),
         });
-        self.watch_submission(&service, release, outcome);
+        self.watch_submission(&service, release, outcome, submission.login.identity.as_str());
         if let SubmissionOutcome::Deny(reason) = outcome {
             // Addresses stay out of the log: the decision leads to the audit record of the login.
             tracing::info!(decision = %submission.login.decision, reason = reason.code(), "a message is refused");

@@ -19,6 +19,9 @@ use super::wit::submission::{self, Request};
 use crate::clock::UnixSeconds;
 use crate::reason::UnavailableReason;
 
+/// Longest name and version of a policy, characters (`wit/policy.wit`, card).
+const MAX_NAME: usize = 64;
+
 /// One thing wrong with the settings, as the policy says it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -43,6 +46,9 @@ pub enum LoadError {
     /// It failed while it read its settings.
     #[error("the policy failed while it described itself or read its settings: {0}")]
     Fault(#[from] Fault),
+    /// Its card is not what a card must be.
+    #[error("the policy's card: expected a name and a version of 1 to {MAX_NAME} ASCII characters without blanks")]
+    Card,
     /// It refused its settings.
     #[error("the policy refuses its settings: {}", problems(.0))]
     Settings(Vec<Problem>),
@@ -137,6 +143,9 @@ impl Release {
             settings: Vec::new(),
         };
         release.card = release.instance()?.describe()?;
+        if !(is_name(&release.card.name) && is_name(&release.card.version)) {
+            return Err(LoadError::Card);
+        }
         release.settings = release.instance()?.configure(settings)?.map_err(LoadError::Settings)?;
         Ok(release)
     }
@@ -194,6 +203,11 @@ impl Release {
     pub fn digest(&self) -> &str {
         &self.digest
     }
+}
+
+/// What may stand in logs, tables and names of files.
+fn is_name(text: &str) -> bool {
+    (1..=MAX_NAME).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// Has one instance made and the type of every function of the world checked.

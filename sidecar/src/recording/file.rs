@@ -111,6 +111,22 @@ fn first(path: &Path) -> Option<UnixSeconds> {
     Some(UnixSeconds(moment.login.now))
 }
 
+/// Removes what was recorded, where nothing is to be recorded any more. Blocks.
+///
+/// # Errors
+/// The disk's.
+pub fn remove(folder: &Path) -> io::Result<()> {
+    [previous(folder), current(folder)].into_iter().try_for_each(|path| match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    })
+}
+
+/// Whether a line of this moment is still to be kept.
+pub(super) const fn is_kept(recorded: u64, now: UnixSeconds) -> bool {
+    now.since(UnixSeconds(recorded)) < 2 * SPAN
+}
+
 /// The lines of both files, the older ones first. Blocks while they are read.
 ///
 /// # Errors

@@ -42,7 +42,7 @@ pub(super) fn message(response: &[u8]) -> Option<String> {
 }
 
 /// A token's own dots are not counted in: two of its parts side by side are longer still.
-fn is_short(text: &str) -> bool {
+pub(super) fn is_short(text: &str) -> bool {
     // The whole of it is short too: a token cut into many runs must not come through.
     text.len() <= 512 && text.split(|c: char| !c.is_ascii() || !is_token(c as u8)).all(|run| run.len() < RUN)
 }

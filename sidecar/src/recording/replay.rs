@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{Recorded, file};
+use crate::clock::UnixSeconds;
 use crate::policy::Release;
 use crate::trial;
 
@@ -46,11 +47,11 @@ pub enum ReplayError {
     Disk(#[from] io::Error),
 }
 
-/// Shows what is recorded in `folder` to a policy. Blocks; some tens of microseconds a decision.
+/// Shows what is recorded in `folder`, within the day before `now`, to a policy. Blocks; some tens of microseconds a decision.
 ///
 /// # Errors
 /// [`ReplayError`]
-pub fn replay(folder: &Path, release: &Release) -> Result<Replay, ReplayError> {
+pub fn replay(folder: &Path, release: &Release, now: UnixSeconds) -> Result<Replay, ReplayError> {
     let mut replay = Replay { against: format!("sha256:{}", release.digest()), ..Replay::default() };
     let mut changes: BTreeMap<(String, String), (u64, String)> = BTreeMap::new();
     for line in file::lines(folder)? {
@@ -58,6 +59,9 @@ pub fn replay(folder: &Path, release: &Release) -> Result<Replay, ReplayError> {
             replay.unreadable += 1;
             continue;
         };
+        if !file::is_kept(recorded.login.now, now) {
+            continue;
+        }
         let Ok(course) = trial::login(release, &recorded.login) else {
             replay.unreadable += 1;
             continue;

@@ -3,11 +3,16 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::policy::{LoadError, Release};
 use crate::trial::vectors::{MAX_DOCUMENT, VectorError, Vectors};
 use crate::trial::{self, Report};
 
+/// Time for all vectors together: ten thousand take the default policy half a second.
+const TIME: Duration = Duration::from_secs(60);
 /// Most files of vectors in the operator's folder.
 const MAX_FILES: usize = 64;
 
@@ -26,6 +31,9 @@ pub enum ExaminationError {
     /// The policy refuses the settings of a document.
     #[error("{0}: its settings: {1}")]
     Settings(String, LoadError),
+    /// It takes too long.
+    #[error("{0}: the policy did not answer all vectors within {time} s", time = TIME.as_secs())]
+    Slow(String),
     /// The policy answers otherwise.
     #[error("{name}: it answers otherwise than the vectors say:{}", lines(.report))]
     Answers {
@@ -78,12 +86,16 @@ pub fn pass(release: &Release, component: &[u8], vectors: &[(String, Vectors)]) 
     const OWN: &str = "the vectors that the component carries";
     let carried = trial::carried(component).map_err(|error| ExaminationError::Vectors(OWN.to_owned(), error))?;
     let own = carried.as_ref().map(|vectors| (OWN, vectors));
+    let until = Instant::now() + TIME;
     let mut answered = 0;
     for (name, vectors) in own.into_iter().chain(vectors.iter().map(|(name, vectors)| (name.as_str(), vectors))) {
-        let report = trial::run(release, vectors);
+        let report = trial::run_until(release, vectors, Some(until));
         let report = report.map_err(|error| ExaminationError::Settings(name.to_owned(), error))?;
         if !report.differences.is_empty() {
             return Err(ExaminationError::Answers { name: name.to_owned(), report });
+        }
+        if report.cut {
+            return Err(ExaminationError::Slow(name.to_owned()));
         }
         answered += report.tried;
     }

@@ -17,6 +17,14 @@ impl Releases {
         {
             tracing::error!(%release, %error, "a rollback would fail: its release does not load");
         }
+        let mut standing = standing;
+        if let Some(trial) = &standing.partial
+            && let Err(error) = self.policy(&mut desk, Which::Release(trial.release)).await
+        {
+            // Those for whom it decided are judged by the one in service, as before it came.
+            tracing::error!(release = %trial.release, %error, "a release that decides for some does not load");
+            standing.partial = None;
+        }
         let service = self.service(&mut desk, &standing).await?;
         if service.release.is_unsigned() {
             let release = service.release.digest();
@@ -37,39 +45,41 @@ impl Releases {
     pub(super) async fn service(&self, desk: &mut Desk, standing: &Standing) -> Result<Service, StepError> {
         let release = self.policy(desk, standing.active).await?;
         let partial = match &standing.partial {
-            Some(trial) => Some(Partial {
-                release: self.policy(desk, Which::Release(trial.release)).await?,
-                share: Share {
+            Some(trial) => {
+                let tried = self.policy(desk, Which::Release(trial.release)).await?;
+                let share = Share {
                     percent: trial.percent,
                     listed: trial.listed.clone(),
                     pseudonyms: self.parts.audit.pseudonyms().clone(),
-                },
-            }),
+                };
+                let probation = self.watch(&tried, Some(Arc::clone(&release)), trial.mark.at);
+                Some(Partial { release: tried, share, probation })
+            }
             None => None,
         };
-        let probation = match (&standing.partial, &partial) {
-            (Some(trial), Some(partial)) => self.probation(&partial.release, Arc::clone(&release), trial.mark.at),
-            _ => self.probation_of_active(desk, standing, &release).await,
+        let previous = match (standing.active, standing.previous) {
+            // One that does not load can't take over.
+            (Which::Release(_), Some(before)) => self.policy(desk, before).await.ok(),
+            // The configuration's own stays, and what was put back has nothing before it.
+            (Which::Configuration, _) | (_, None) => None,
         };
-        Ok(Service { release, partial, probation: probation.map(Arc::new) })
+        let since = standing.changed.as_ref().map_or(0, |mark| mark.at);
+        let probation = Some(self.watch(&release, previous, since));
+        Ok(Service { release, partial, probation })
     }
 
-    /// The watch over the release in service, where something was in service before it.
-    async fn probation_of_active(&self, desk: &mut Desk, standing: &Standing, active: &Release) -> Option<Probation> {
-        let (Which::Release(_), Some(before), Some(changed)) = (standing.active, standing.previous, &standing.changed)
-        else {
-            return None;
-        };
-        // One that does not load can't take over.
-        let previous = self.policy(desk, before).await.ok()?;
-        self.probation(active, previous, changed.at)
-    }
-
-    fn probation(&self, release: &Release, previous: Arc<Release>, since: u64) -> Option<Probation> {
+    /// The watch over a release that came at `since`: the one that is there already, with what it counted, or a new one.
+    fn watch(&self, release: &Release, previous: Option<Arc<Release>>, since: u64) -> Arc<Probation> {
         let settings = self.parts.probation;
-        let until = UnixSeconds(since).plus(settings.seconds);
-        // Without a window it is still watched, and told.
-        Some(Probation::new(release, previous, until, settings.failures, self.quarantine.clone()))
+        // Without a window, and without anything to take its place, it is still watched, and told.
+        let seconds = if previous.is_some() { settings.seconds } else { 0 };
+        let until = UnixSeconds(since).plus(seconds);
+        let serving = self.parts.gate.service();
+        let there = serving.partial.as_ref().map(|partial| &partial.probation).into_iter().chain(&serving.probation);
+        there.into_iter().find(|watch| watch.is_over(release, until)).map_or_else(
+            || Arc::new(Probation::new(release, previous, until, settings.persons, self.quarantine.clone())),
+            Arc::clone,
+        )
     }
 
     /// The shadow that has to be there, where it is not the one that is: `Some(None)` ends one.
@@ -80,10 +90,10 @@ impl Releases {
     ) -> Result<Option<Option<Shadow>>, StepError> {
         let current = self.parts.gate.shadow();
         let Some(release) = standing.shadow else { return Ok(current.map(|_| None)) };
-        let release = self.policy(desk, Which::Release(release)).await?;
-        if current.is_some_and(|current| current.release().digest() == release.digest()) {
+        if current.is_some_and(|current| current.release().digest() == release.hex()) {
             return Ok(None);
         }
+        let release = self.policy(desk, Which::Release(release)).await?;
         Shadow::start(release, &self.parts.gate).map(|shadow| Some(Some(shadow))).map_err(|_| StepError::Thread)
     }
 

@@ -51,8 +51,8 @@ pub struct Quarantine {
     pub at: u64,
     /// How it failed: the code of a reason.
     pub code: String,
-    /// How often, on attempts whose signature holds.
-    pub times: u32,
+    /// How many persons, on attempts whose signature holds.
+    pub persons: usize,
 }
 
 /// A release that decides for some.
@@ -211,6 +211,7 @@ impl Standing {
         if self.active == Which::Release(trial.release) {
             return Err(Refusal::Active);
         }
+        self.served(Which::Release(trial.release));
         if trial.percent > 99 || (trial.percent == 0 && trial.listed.is_empty()) {
             return Err(Refusal::Share);
         }
@@ -260,6 +261,8 @@ impl Standing {
         } else {
             return Err(Refusal::Unknown);
         }
+        // It is nothing to go back to either.
+        self.previous = self.previous.filter(|previous| *previous != Which::Release(release));
         if let Some(held) = self.held.iter_mut().find(|held| held.release == release) {
             held.quarantine = Some(quarantine);
         }
@@ -270,6 +273,13 @@ impl Standing {
     #[must_use]
     pub fn held(&self, release: Digest) -> Option<&Held> {
         self.held.iter().find(|held| held.release == release)
+    }
+
+    /// Remembers the version of the policy in service, also where it is the configuration's own.
+    #[must_use]
+    pub fn with_version(mut self, version: &str) -> Self {
+        self.highest = versions::higher(self.highest.take(), version);
+        self
     }
 
     /// Remembers the version of what is or was in service.

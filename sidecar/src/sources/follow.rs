@@ -18,7 +18,7 @@ pub(super) enum Leave {
     Https,
 }
 
-/// GET, over redirects. `authorization` is shown to the first server alone.
+/// GET, over redirects. `authorization` is shown to the first server alone, and only its challenges are an answer.
 ///
 /// # Errors
 /// [`SourceError::Http`], [`SourceError::Redirect`]
@@ -34,6 +34,10 @@ pub(super) async fn get(
         let known = authorization.filter(|_| at.origin() == url.origin());
         let received = downloads.get(&at, accept, known, limit).await.map_err(|error| failed(&shown(&at), error))?;
         if !matches!(received.status, 301 | 302 | 303 | 307 | 308) {
+            // Who asks for a password after a redirect is not who was meant to have it.
+            if received.status == 401 && at.origin() != url.origin() {
+                return Err(failed(&shown(&at), HttpError::Status(401)));
+            }
             return Ok(received);
         }
         let next = received.location.as_deref().and_then(|location| at.join(location).ok());

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use octroi::evidence::directory::IdNat;
-use octroi::gate::{Partial, Service, Share};
+use octroi::gate::{Partial, Probation, Service, Share};
 use octroi::policy::EMBEDDED;
 use octroi::pseudonym::Pseudonyms;
 use octroi_psc::{doctor_one, doctor_two};
@@ -20,7 +20,9 @@ async fn shared(percent: u8, listed: &[&str]) -> Bench {
     let share = Share { percent, listed, pseudonyms };
     let release = bench.release(guest("refuse"), "off");
     let service = Service::clone(&bench.gate.service());
-    bench.gate.put_in_service(Service { partial: Some(Partial { release, share }), ..service });
+    let (told, _) = tokio::sync::mpsc::unbounded_channel();
+    let probation = Probation::new(&release, None, bench.clock.now(), 3, told).into();
+    bench.gate.put_in_service(Service { partial: Some(Partial { release, share, probation }), ..service });
     bench
 }
 

@@ -1,9 +1,10 @@
 //! A release that fails shortly after it came: taken back for what professionals meet, never for what anybody can send.
 
-use octroi::gate::{Failed, Probation, Service, SubmissionOutcome};
+use octroi::evidence::directory::IdNat;
+use octroi::gate::{Failed, Login, Probation, Service, Submission, SubmissionOutcome};
 use octroi::policy::EMBEDDED;
 use octroi::reason::UnavailableReason;
-use octroi_psc::{Deviation, doctor_one};
+use octroi_psc::{Deviation, Identity, doctor_one, doctor_two, secretary};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::bench::{Bench, UN, said};
@@ -12,25 +13,34 @@ use super::submission::submission;
 
 const WINDOW: u64 = 900;
 
-/// A bench in which a guest came into service a moment ago, after the embedded policy. It has three failures.
+/// A bench in which a guest came into service a moment ago, after the embedded policy. It may fail two persons.
 async fn watched(name: &str) -> (Bench, UnboundedReceiver<Failed>) {
     let bench = Bench::new(EMBEDDED, "off").await;
     let (told, failed) = unbounded_channel();
     let before = bench.gate.service().release.clone();
     let release = bench.release(guest(name), "off");
     let until = bench.clock.now().plus(WINDOW);
-    let probation = Some(Probation::new(&release, before, until, 3, told).into());
+    let probation = Some(Probation::new(&release, Some(before), until, 3, told).into());
     bench.gate.put_in_service(Service { release, partial: None, probation });
     (bench, failed)
 }
 
 async fn good(bench: &Bench) -> String {
-    let token = bench.psc.token(&doctor_one()).mint();
+    good_of(bench, &doctor_one()).await
+}
+
+async fn good_of(bench: &Bench, person: &Identity) -> String {
+    let token = bench.psc.token(person).mint();
     said(&bench.bearer(&token, Some(UN)).await)
 }
 
+/// One of three.
+fn person(number: usize) -> Identity {
+    [doctor_one(), doctor_two(), secretary()][number].clone()
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn the_third_failure_on_a_good_token_takes_a_release_back_and_is_told_once() {
+async fn the_third_person_whom_it_fails_takes_a_release_back_and_is_told_once() {
     for (name, said, code) in [
         ("trap", "unavailable policy-trapped", "policy-trapped"),
         ("trap_decide", "unavailable policy-trapped", "policy-trapped"),
@@ -40,15 +50,18 @@ async fn the_third_failure_on_a_good_token_takes_a_release_back_and_is_told_once
         ("wild_spans", "deny rail-token", "rail-token"),
     ] {
         let (bench, mut failed) = watched(name).await;
-        for _ in 0..2 {
+        // One person counts once, whatever they show.
+        for _ in 0..4 {
             assert_eq!(good(&bench).await, said, "{name}");
         }
+        good_of(&bench, &person(1)).await;
         assert!(failed.try_recv().is_err(), "{name} is taken back too early");
-        for _ in 0..3 {
+        for _ in 0..2 {
+            good_of(&bench, &person(2)).await;
             good(&bench).await;
         }
         let release = bench.gate.service().release.digest().to_owned();
-        assert_eq!(failed.try_recv().unwrap(), Failed { release, code, times: 3 }, "{name}");
+        assert_eq!(failed.try_recv().unwrap(), Failed { release, code, persons: 3 }, "{name}");
         assert!(failed.try_recv().is_err(), "{name} is told twice");
     }
 }
@@ -78,11 +91,11 @@ async fn whatever_anybody_can_send_brings_no_earlier_policy_back() {
 async fn after_the_window_a_release_that_fails_is_an_outage_and_is_not_taken_back() {
     let (bench, mut failed) = watched("trap").await;
     good(&bench).await;
-    good(&bench).await;
+    good_of(&bench, &person(1)).await;
     bench.clock.set(bench.clock.now().plus(WINDOW + 1));
     bench.psc.clock().advance(901);
-    for _ in 0..5 {
-        assert_eq!(good(&bench).await, "unavailable policy-trapped");
+    for number in [0, 1, 2, 2, 2] {
+        assert_eq!(good_of(&bench, &person(number)).await, "unavailable policy-trapped");
     }
     assert!(failed.try_recv().is_err());
     assert_eq!(bench.gate.service().probation.as_ref().unwrap().failures(), 7);
@@ -92,11 +105,13 @@ async fn after_the_window_a_release_that_fails_is_an_outage_and_is_not_taken_bac
 async fn a_release_that_fails_on_messages_is_taken_back_as_well() {
     let (bench, mut failed) = watched("trap_judge").await;
     let message = submission(&bench, UN).await;
-    for _ in 0..3 {
-        let outcome = bench.gate.judge_submission(&message);
+    for identity in ["899700000011", "899700000011", "899700000022", "899700000033"] {
+        assert!(failed.try_recv().is_err());
+        let login = Login { identity: IdNat::parse(identity).unwrap(), ..message.login.clone() };
+        let outcome = bench.gate.judge_submission(&Submission { login, ..message.clone() });
         assert_eq!(outcome, SubmissionOutcome::Unavailable(UnavailableReason::PolicyTrapped));
     }
-    assert_eq!(failed.try_recv().unwrap().times, 3);
+    assert_eq!(failed.try_recv().unwrap().persons, 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -190,7 +190,7 @@ fn told(held: &Held) -> proto::PolicyRelease {
         staged_by: held.staged.uid,
         reason: held.staged.reason.clone(),
         signed_by: held.signed_by.clone(),
-        quarantine: held.quarantine.as_ref().map_or_else(String::new, |q| format!("{}, {} times", q.code, q.times)),
+        quarantine: held.quarantine.as_ref().map_or_else(String::new, |q| format!("{}, {} persons", q.code, q.persons)),
     }
 }
 

@@ -29,7 +29,7 @@ fn trial(text: &str, percent: u8, listed: &[&str]) -> Trial {
 }
 
 fn quarantine() -> Quarantine {
-    Quarantine { at: 2, code: "policy-trapped".to_owned(), times: 3 }
+    Quarantine { at: 2, code: "policy-trapped".to_owned(), persons: 3 }
 }
 
 fn which(text: &str) -> Which {
@@ -116,6 +116,11 @@ fn what_failed_is_taken_back_and_does_not_come_again() {
     assert_eq!(standing.quarantined(digest("a"), quarantine()), Err(Refusal::Unknown), "it decides for nobody");
     let shared = two().tried(trial("a", 10, &[])).unwrap().quarantined(digest("a"), quarantine()).unwrap();
     assert_eq!((shared.active, shared.partial), (Which::Configuration, None));
+    // What was before and fails on trial is nothing to go back to.
+    let before = two().activated(which("a"), mark()).unwrap().activated(which("b"), mark()).unwrap();
+    let before = before.tried(trial("a", 10, &[])).unwrap().quarantined(digest("a"), quarantine()).unwrap();
+    assert_eq!((before.active, before.previous), (which("b"), None));
+    assert_eq!(before.rolled_back(mark()), Err(Refusal::NothingBefore));
     let first = two().activated(which("a"), mark()).unwrap().rolled_back(mark()).unwrap();
     let first = first.activated(which("a"), mark()).unwrap().quarantined(digest("a"), quarantine()).unwrap();
     assert_eq!(first.active, Which::Configuration);
@@ -148,6 +153,10 @@ fn the_highest_version_in_service_outlives_its_release() {
     assert_eq!(standing.highest.as_deref(), Some("1.2.0"));
     let standing = standing.activated(Which::Configuration, mark()).unwrap().without(Digest::of(b"b")).unwrap();
     assert_eq!(standing.highest.as_deref(), Some("1.2.0"));
+    // On trial, and the configuration's own.
+    let trial = two().tried(trial("a", 10, &[])).unwrap();
+    assert_eq!(trial.highest.as_deref(), Some("1.0.0"));
+    assert_eq!(trial.with_version("3.0.0").with_version("2.0.0").highest.as_deref(), Some("3.0.0"));
     // Written before the version was remembered.
     let older = two().activated(which("a"), mark()).unwrap();
     let older = Standing { highest: None, ..older }.rolled_back(mark()).unwrap();
