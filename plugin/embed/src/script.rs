@@ -18,6 +18,7 @@ pub const GUESTS: &[&str] = &[
     "another_identity_granted",
     "another_issuer",
     "another_mailbox",
+    "bad_card",
     "broken_text",
     "expired_token",
     "grow",

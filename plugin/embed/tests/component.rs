@@ -208,7 +208,8 @@ fn hostile_guests_are_components_and_two_of_them_want_something() {
             assert!(card.is_err(), "{name} does not trap");
             continue;
         }
-        assert_eq!(card.unwrap().name, "pro-sante-connect", "{name}");
+        let expected = if name == "bad_card" { "\u{1b}[2Jtrusted" } else { "pro-sante-connect" };
+        assert_eq!(card.unwrap().name, expected, "{name}");
     }
 }
 

@@ -287,3 +287,23 @@ async fn killed_at_whatever_moment_of_an_activation_the_old_or_the_new_policy_se
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn a_release_in_the_shadow_or_on_trial_that_does_not_load_stands_in_nobodys_way() -> Result<()> {
+    let mut stage = stage(true)?;
+    let (_, own) = login(&stage).await?;
+    let stricter = staged(&stage, "stricter", EMBEDDED, Some(STRICTER))?;
+    let other = staged(&stage, "other", EMBEDDED, Some("{}"))?;
+    done(&stage.sidecar, &["activate", &stricter, "--reason", "try"])?;
+    done(&stage.sidecar, &["activate", &other, "--percent", "50", "--reason", "try"])?;
+    done(&stage.sidecar, &["shadow", &other, "--reason", "try"])?;
+    stage.sidecar.kill()?;
+    let settings = stage.sidecar.folder().join("state/policies").join(&other).join("settings.json");
+    fs::write(settings, "{ }")?;
+    stage.sidecar.resume()?;
+    ensure!(stage.sidecar.log().contains("does not load"), "{}", stage.sidecar.log());
+    let (answer, under) = login(&stage).await?;
+    ensure!(answer == Err("assurance-refused".to_owned()) && under == stricter, "{answer:?} under {under}");
+    done(&stage.sidecar, &["rollback", "--reason", "back"])?;
+    granted_under(&stage, &own).await
+}

@@ -28,6 +28,7 @@ const CONTAINED: &[(&str, &str, &str)] = &[
     // Both issuers publish a key of the same name: it is another key all the same.
     ("another_issuer", UN, "deny signature-invalid"),
     ("another_mailbox", UN, UN),
+    ("bad_card", UN, "at load: the policy's card: expected a name and a version of 1 to 64 ASCII characters"),
     ("broken_text", UN, "unavailable policy-trapped"),
     ("expired_token", UN, UN),
     ("grow", UN, "unavailable policy-limit"),

@@ -1,10 +1,13 @@
 //! A release that fails shortly after it came: taken back for what professionals meet, never for what anybody can send.
 
+use std::collections::BTreeSet;
+
 use octroi::evidence::directory::IdNat;
-use octroi::gate::{Failed, Login, Probation, Service, Submission, SubmissionOutcome};
+use octroi::gate::{Failed, Login, Partial, Probation, Service, Share, Submission, SubmissionOutcome};
 use octroi::policy::EMBEDDED;
+use octroi::pseudonym::Pseudonyms;
 use octroi::reason::UnavailableReason;
-use octroi_psc::{Deviation, Identity, doctor_one, doctor_two, secretary};
+use octroi_psc::{Algorithm, Deviation, Endpoint, Identity, doctor_one, doctor_two, secretary};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::bench::{Bench, UN, said};
@@ -122,4 +125,38 @@ async fn refusals_and_a_provider_that_is_away_are_no_failures_of_a_policy() {
     }
     assert!(failed.try_recv().is_err());
     assert_eq!(bench.gate.service().probation.as_ref().unwrap().failures(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_ends_while_its_key_is_fetched_is_an_expired_one_and_no_failure_of_the_policy() {
+    let (bench, mut failed) = watched("trap_judge").await;
+    for person in [doctor_one(), doctor_two(), secretary()] {
+        let key = bench.psc.keys().rotate(&format!("new-{}", person.id_nat), Algorithm::Rs256).unwrap();
+        bench.psc.keys().sign_with(&key);
+        let token = bench.psc.token_at(&person, bench.clock.now().0).mint();
+        let hold = bench.psc.hold(Endpoint::Certs);
+        let (decision, ()) = tokio::join!(bench.bearer(&token, None), async {
+            hold.arrived(1).await;
+            bench.clock.set(bench.clock.now().plus(200));
+            drop(hold);
+        });
+        assert_eq!(said(&decision), "deny token-expired");
+    }
+    assert!(failed.try_recv().is_err());
+    assert_eq!(bench.gate.service().probation.as_ref().unwrap().failures(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_on_trial_leaves_the_watch_over_the_one_in_service_as_it_is() {
+    let (bench, mut failed) = watched("trap").await;
+    let tried = bench.release(EMBEDDED, "off");
+    let (told, _) = unbounded_channel();
+    let probation = Probation::new(&tried, None, bench.clock.now(), 3, told).into();
+    let share = Share { percent: 0, listed: BTreeSet::new(), pseudonyms: Pseudonyms::from_key(b"tests") };
+    let service = Service::clone(&bench.gate.service());
+    bench.gate.put_in_service(Service { partial: Some(Partial { release: tried, share, probation }), ..service });
+    for number in 0..3 {
+        assert_eq!(good_of(&bench, &person(number)).await, "unavailable policy-trapped");
+    }
+    assert_eq!(failed.try_recv().unwrap().persons, 3);
 }

@@ -96,3 +96,27 @@ fn plain_http_needs_the_operators_word_and_this_machine() -> Result<()> {
     ensure!(told.contains("--insecure-http is for a registry on this machine"), "{told}");
     Ok(())
 }
+
+#[test]
+fn a_password_is_not_asked_for_by_whom_a_download_is_redirected_to() -> Result<()> {
+    let (stage, pki, folder) = (Stage::unsigned()?, Pki::new()?, tempfile::tempdir()?);
+    let thief = StandIn::start(Some(&pki), |_, _: &Asked, _| Answer::of(r#"{"token":"good"}"#))?;
+    let realm = format!("Bearer realm=\"https://{}/token\",service=\"here\"", thief.address);
+    let storage =
+        StandIn::start(Some(&pki), move |_, _: &Asked, _| Answer::status(401).with("WWW-Authenticate", realm.clone()))?;
+    let to_storage = format!("https://localhost:{}/blob", storage.address.port());
+    let registry = StandIn::start(Some(&pki), move |_, asked: &Asked, _| {
+        let known = asked.authorization.as_deref() == Some(BASIC);
+        match asked.path.as_str() {
+            _ if !known => Answer::status(401).with("WWW-Authenticate", "Basic realm=\"here\"".to_owned()),
+            path if path.contains("/manifests/") => Answer::of(artifact::wasm(EMBEDDED, None).to_string()),
+            _ => Answer::status(307).with("Location", to_storage.clone()),
+        }
+    })?;
+    let reference = format!("oci://{}/policy:1", registry.address);
+    let told = stage.refused(&["stage", &reference, "--reason", "try"], &access(&folder, &pki)?)?;
+    ensure!(told.contains("401"), "{told}");
+    ensure!(thief.asked().is_empty(), "{:?}", thief.asked());
+    ensure!(storage.asked().iter().all(|asked| asked.authorization.is_none()), "{:?}", storage.asked());
+    Ok(())
+}
