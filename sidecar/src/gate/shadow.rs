@@ -1,7 +1,7 @@
 //! A release that answers beside the one in service, on the same attempts, and changes nothing.
 //!
 //! The request path does no more than to offer a copy of the attempt to a bounded queue. A thread of the lowest priority
-//! judges it again: what is proven is looked up, nothing is fetched, nobody is asked and nobody is charged. Kept are
+//! judges it again, for at most a tenth of one processor's time: what is proven is looked up, nothing is fetched, nobody is asked and nobody is charged. Kept are
 //! counts of differences and a few samples without anything of the person.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -10,6 +10,9 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::{Attempt, Basis, DecisionId, Facts, Gate, Missing, Outcome, Step};
 use crate::clock::UnixSeconds;
@@ -20,6 +23,10 @@ use crate::recording::Decided;
 
 /// Most attempts that wait for the shadow. An attempt has at most some ten kilobytes.
 const QUEUE: usize = 256;
+/// How long the shadow works before it rests.
+const STINT: Duration = Duration::from_micros(500);
+/// Longest rest: its end must not be waited for.
+const LONGEST_REST: Duration = Duration::from_millis(50);
 /// Most kinds of difference that are counted apart. Reasons are a closed list: this is never reached by chance.
 const KINDS: usize = 1024;
 /// Most samples, the last ones.
@@ -50,6 +57,8 @@ struct Tally {
     dropped: AtomicU64,
     same: AtomicU64,
     unknown: AtomicU64,
+    /// Attempts that were taken out of the queue.
+    taken: AtomicU64,
     /// Nobody wants to know any more.
     over: AtomicBool,
     kept: Mutex<Kept>,
@@ -122,11 +131,13 @@ impl Shadow {
         &self.release
     }
 
-    /// Offers an attempt. Never waits.
-    pub(super) fn offer(&self, live: Live) {
-        self.tally.offered.fetch_add(1, Ordering::Relaxed);
-        if self.queue.try_send(live).is_err() {
-            self.tally.dropped.fetch_add(1, Ordering::Relaxed);
+    /// Offers an attempt, copied only where there is room. Never waits.
+    pub(super) fn offer(&self, live: impl FnOnce() -> Live) {
+        let Tally { offered, dropped, taken, .. } = &*self.tally;
+        let offered = offered.fetch_add(1, Ordering::Relaxed);
+        let waiting = offered.saturating_sub(taken.load(Ordering::Relaxed) + dropped.load(Ordering::Relaxed));
+        if waiting >= QUEUE as u64 || self.queue.try_send(live()).is_err() {
+            dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -216,13 +227,25 @@ fn step_back() {
     }
 }
 
+/// Rests nine times as long as it worked: on a machine that is full of logins, a low priority alone would still cost them
+/// more than a shadow is worth.
 fn look_on(gate: &Weak<Gate>, release: &Release, waiting: &Receiver<Live>, tally: &Tally) {
+    let mut worked = Duration::ZERO;
     while let Ok(live) = waiting.recv() {
         if tally.over.load(Ordering::Relaxed) {
             return;
         }
+        tally.taken.fetch_add(1, Ordering::Relaxed);
+        let begun = Instant::now();
         let Some(gate) = gate.upgrade() else { return };
         tally.note(&live, gate.again(release, &live).as_ref());
+        drop(gate);
+        worked += begun.elapsed();
+        if worked >= STINT {
+            #[expect(clippy::disallowed_methods, reason = "this thread has nothing else to do")]
+            std::thread::sleep((9 * worked).min(LONGEST_REST));
+            worked = Duration::ZERO;
+        }
     }
 }
 
@@ -239,8 +262,10 @@ impl Gate {
     ) {
         let introspection = || facts.basis.as_ref().map(|basis| basis.introspection.clone());
         if let Some(shadow) = &*self.shadow.load() {
-            let (attempt, outcome) = (attempt.clone(), outcome.clone());
-            shadow.offer(Live { id, attempt, now: self.clock.now(), introspection: introspection(), outcome });
+            shadow.offer(|| {
+                let (attempt, outcome) = (attempt.clone(), outcome.clone());
+                Live { id, attempt, now: self.clock.now(), introspection: introspection(), outcome }
+            });
         }
         if let Some(recorder) = &self.recorder {
             let outcome = match outcome {
