@@ -247,7 +247,8 @@ impl Keys {
         let ended = inner.wait(begun, done).await;
         match inner.replaced(key) {
             Some(new) => AfterBadSignature::NewKey(new),
-            None if ended == Ended::Answered => AfterBadSignature::Confirmed,
+            // The fetch that was waited for may have begun before the question, and still after the token.
+            None if ended == Ended::Answered || inner.has_asked_within(age) => AfterBadSignature::Confirmed,
             None => AfterBadSignature::Unchecked,
         }
     }

@@ -16,11 +16,13 @@ mod delegation;
 mod door;
 mod dovecot;
 mod framing;
+mod image;
 mod message;
 mod recipient;
 mod sasl;
 mod token;
 mod trust_space;
+mod vectors;
 
 /// One thing that reads bytes.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +46,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "token", seeds: token::SEEDS, run: token::run },
     Target { name: "trust-space", seeds: trust_space::SEEDS, run: trust_space::run },
     Target { name: "recipient", seeds: recipient::SEEDS, run: recipient::run },
+    Target { name: "image", seeds: image::SEEDS, run: image::run },
+    Target { name: "vectors", seeds: vectors::SEEDS, run: vectors::run },
 ];
 
 /// A place in these bytes, the same for the same bytes: where a target cuts them in two.

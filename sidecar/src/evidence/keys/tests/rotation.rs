@@ -251,6 +251,29 @@ async fn a_token_older_than_the_issuers_last_answer_is_refused_without_a_fetch()
     assert_eq!(provider.asked(), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn all_who_wait_for_one_fetch_are_told_whose_tokens_are_older_than_it() {
+    let signer = Signer::new("k1");
+    let provider = Provider::publishing(&[&signer]);
+    let keys = provider.keys().await;
+    let Lookup::Found(key) = keys.lookup(Some("k1"), ALG) else { panic!() };
+    pass(FLOOR).await;
+    provider.take(Duration::from_secs(1));
+    let [older, younger] = [20, 0].map(Duration::from_secs);
+    let (first, second, third) = tokio::join!(
+        keys.refresh_after_bad_signature(&key, older),
+        keys.refresh_after_bad_signature(&key, older),
+        keys.refresh_after_bad_signature(&key, younger),
+    );
+    assert!(matches!(first, AfterBadSignature::Confirmed));
+    assert!(matches!(second, AfterBadSignature::Confirmed), "it waited for a fetch that began before its question");
+    assert!(
+        matches!(third, AfterBadSignature::Unchecked),
+        "it may be signed with a key that came after the fetch began"
+    );
+    assert_eq!(provider.asked(), 2);
+}
+
 /// A cache on the way may answer a scheduled fetch with what was published long before.
 #[tokio::test(start_paused = true)]
 async fn a_scheduled_fetch_proves_nothing_about_a_younger_token() {
