@@ -14,7 +14,8 @@ BUILD = $(CARGO) build --locked --bins --tests
 
 .PHONY: demo test bench fuzz lint prepare
 
-demo: prepare
+demo:
+	@sh tests/prepare.sh demo
 	$(BUILD)
 	$(SUDO) $(or $(CARGO_TARGET_DIR),target)/debug/octroi-demo
 

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Installs what the demo and the tests need beside rustup, gcc and apt; with the argument `bench`, what the benchmarks
-# compare with as well; with `fuzz`, a C++ compiler. Says so first. It starts no service and leaves none of them enabled:
-# the tests start their own servers, with their own configuration, in folders of their own.
+# Installs what the tests need beside rustup, gcc and apt; with the argument `demo`, what the demo needs of it; with `bench`,
+# what the benchmarks compare with as well; with `fuzz`, a C++ compiler. Says so first. It starts no service and leaves none
+# of them enabled: the tests start their own servers, with their own configuration, in folders of their own.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -9,10 +9,12 @@ as_root() {
     if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
 }
 
-wanted='debootstrap procps curl python3 python3-venv isync libsasl2-modules-kdexoauth2 ca-certificates minisign patch
-docker-registry apache2-utils'
-# Whoever has Node from elsewhere keeps it: Debian's npm would want Debian's Node.
-command -v npm >/dev/null || wanted="$wanted nodejs npm"
+wanted='debootstrap procps curl python3 isync libsasl2-modules-kdexoauth2 ca-certificates minisign'
+if [ "${1:-}" != demo ]; then
+    wanted="$wanted python3-venv patch docker-registry apache2-utils"
+    # Whoever has Node from elsewhere keeps it: Debian's npm would want Debian's Node.
+    command -v npm >/dev/null || wanted="$wanted nodejs npm"
+fi
 [ "${1:-}" != bench ] || wanted="$wanted haproxy postfwd"
 [ "${1:-}" != fuzz ] || wanted="$wanted g++"
 missing=
