@@ -7,6 +7,7 @@
 pub mod examination;
 mod service;
 pub mod shelf;
+mod staging;
 pub mod standing;
 mod step;
 pub mod versions;
@@ -22,8 +23,8 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use self::shelf::Shelf;
 use self::standing::{Held, Mark, Quarantine, Refusal, Standing, Trial, Which};
+use self::step::is_line;
 pub use self::step::{MAX_LISTED, MAX_ORIGIN, MAX_TEXT, Portion, StepError, Who};
-use self::step::{is_line, sizes};
 use self::versions::Versions;
 use crate::audit::{Audit, PolicyEvent, PolicyStep};
 use crate::clock::Clock;
@@ -244,46 +245,6 @@ impl Releases {
         };
         self.record(PolicyStep::Retire, found.ok(), &who, taken.as_ref().err());
         taken
-    }
-
-    /// Whether `versions` lets a release with this version in.
-    fn permit(&self, desk: &Desk, version: &str, versions: Versions) -> Result<(), StepError> {
-        let serving = self.parts.gate.service().release.card().version.clone();
-        Ok(versions.permit(version, &serving, desk.standing.highest.as_deref())?)
-    }
-
-    async fn keep(&self, bundle: Bundle, release: Digest, who: &Who, versions: Versions) -> Result<Held, StepError> {
-        let staged = self.mark(who)?;
-        sizes(&bundle)?;
-        // One at a time, and not at the desk: a rollback must not wait for a compiler.
-        let _bench = self.bench.lock().await;
-        if self.desk.lock().await.standing.held(release).is_some() {
-            return Err(Refusal::Staged.into());
-        }
-        let (compiling, vectors) = (self.compiling(), self.parts.vectors.clone());
-        let (loaded, signed_by, bundle) = blocking(move || {
-            let (loaded, signed_by) = compiling(&bundle)?;
-            let vectors = vectors.as_deref().map(examination::read).transpose()?.unwrap_or_default();
-            examination::pass(&loaded, &bundle.component, &vectors)?;
-            Ok((loaded, signed_by, bundle))
-        })
-        .await?;
-        let (name, version) = (loaded.card().name.clone(), loaded.card().version.clone());
-        let mut desk = self.desk.lock().await;
-        self.permit(&desk, &version, versions)?;
-        let origin = bundle.origin.clone();
-        let held = Held { release, name, version, origin, signed_by, staged, quarantine: None };
-        let before = desk.standing.clone();
-        let next = before.clone().with(held.clone())?;
-        let shelf = self.shelf.clone();
-        desk.standing = blocking(move || {
-            shelf.put(&bundle)?;
-            shelf.change(&before, &next)?;
-            Ok(next)
-        })
-        .await?;
-        desk.loaded.insert(release, Arc::new(loaded));
-        Ok(held)
     }
 
     /// Takes a release back that failed in its probation. `false`: it could not be done, and has to be.

@@ -2,8 +2,8 @@
 //!
 //! Only those count, and each person once. Whoever can send bytes can make a bad policy trap, and must not be able to bring
 //! the policy before it back, which may be the one with the hole; nor may one professional, or who has their token, for a
-//! signature covers the token and nothing of what is sent around it. After the window nothing is taken back by itself: a policy that fails is
-//! `unavailable` and told.
+//! signature covers the token and nothing of what is sent around it. After the window nothing is taken back by itself: a
+//! policy that fails is `unavailable` and told.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -94,7 +94,7 @@ impl Probation {
 
     /// Whether it is the watch over this release, until this moment.
     #[must_use]
-    pub fn is_over(&self, release: &Release, until: UnixSeconds) -> bool {
+    pub fn is_of(&self, release: &Release, until: UnixSeconds) -> bool {
         self.release == release.digest() && self.until == until
     }
 

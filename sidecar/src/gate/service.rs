@@ -1,4 +1,4 @@
-//! Which policies decide: the one in service, another one that decides for some, and the watch over the newer of them.
+//! Which policies decide: the one in service, another one that decides for some, and the watch over each.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

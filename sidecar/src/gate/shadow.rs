@@ -1,8 +1,8 @@
 //! A release that answers beside the one in service, on the same attempts, and changes nothing.
 //!
 //! The request path does no more than to offer a copy of the attempt to a bounded queue. A thread of the lowest priority
-//! judges it again, for at most a tenth of one processor's time: what is proven is looked up, nothing is fetched, nobody is asked and nobody is charged. Kept are
-//! counts of differences and a few samples without anything of the person.
+//! judges it again, for at most a tenth of one processor's time: what is proven is looked up, nothing is fetched, nobody is
+//! asked and nobody is charged. Kept are counts of differences and a few samples without anything of the person.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -33,7 +33,6 @@ const KINDS: usize = 1024;
 const SAMPLES: usize = 100;
 
 /// An attempt that was decided, as it is offered to who looks on. Holds the token: in memory alone, and not for long.
-#[derive(Clone)]
 pub(super) struct Live {
     pub(super) id: DecisionId,
     pub(super) attempt: Attempt,

@@ -76,7 +76,7 @@ impl Releases {
         let until = UnixSeconds(since).plus(seconds);
         let serving = self.parts.gate.service();
         let there = serving.partial.as_ref().map(|partial| &partial.probation).into_iter().chain(&serving.probation);
-        there.into_iter().find(|watch| watch.is_over(release, until)).map_or_else(
+        there.into_iter().find(|watch| watch.is_of(release, until)).map_or_else(
             || Arc::new(Probation::new(release, previous, until, settings.persons, self.quarantine.clone())),
             Arc::clone,
         )
