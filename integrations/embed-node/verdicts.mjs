@@ -51,3 +51,15 @@ for (const { name, expect, recipient_in_trust_space: recipientInTrustSpace, ...m
     size: BigInt(message.size ?? 0) };
   console.log(`${name}\t${text(instance().submission.judge(settings, request))}`);
 }
+const seconds = (value) => (value === undefined ? undefined : BigInt(value));
+for (const { name, now, certificate: given, mailbox } of vectors.certificates ?? []) {
+  const facts = { units: [], chain: 'production', revocation: 'good', ...given };
+  const request = {
+    certificate: { units: facts.units, commonName: facts.common_name, issuer: facts.issuer, fingerprint: facts.fingerprint,
+      notBefore: seconds(facts.not_before), notAfter: seconds(facts.not_after), chain: facts.chain,
+      mailboxDomains: facts.mailbox_domains ?? [], revocation: facts.revocation },
+    mailbox: mailbox && { address: mailbox.address, kind: mailbox.kind, structures: mailbox.structures ?? [],
+      commonNames: mailbox.common_names ?? [], issuers: mailbox.issuers ?? [], fingerprints: mailbox.fingerprints ?? [] },
+  };
+  console.log(`${name}\t${text(instance().certificate.judge(settings, request, BigInt(now)))}`);
+}

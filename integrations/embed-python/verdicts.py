@@ -17,7 +17,7 @@ def instance():
     made = Linker(engine).instantiate(store, component)
 
     def call(interface, function, *values):
-        within = made.get_export_index(store, f"octroi:policy/{interface}@0.1.0")
+        within = made.get_export_index(store, f"octroi:policy/{interface}@0.2.0")
         return made.get_func(store, made.get_export_index(store, function, within))(store, *values)
 
     return call
@@ -73,9 +73,20 @@ def message(settings, vector):
     return verdict.tag if verdict.payload is None else f"{verdict.tag} {verdict.payload}"
 
 
+def certificate(settings, vector):
+    told = ("common_name", "issuer", "fingerprint", "not_before", "not_after")
+    facts = {name: None for name in told} | {"units": [], "chain": "production", "mailbox_domains": []}
+    facts |= {"revocation": "good", **vector["certificate"]}
+    lists = {name: [] for name in ("structures", "common_names", "issuers", "fingerprints")}
+    wanted = record(**{**lists, **vector["mailbox"]}) if "mailbox" in vector else None
+    request = record(certificate=record(**facts), mailbox=wanted)
+    verdict = instance()("certificate", "judge", settings, request, vector["now"])
+    return verdict.tag if verdict.payload is None else f"{verdict.tag} {verdict.payload}"
+
+
 with open(sys.argv[2], encoding="utf-8") as file:
     vectors = json.load(file)
 settings = instance()("manifest", "configure", json.dumps(vectors["settings"]))
-for kind, answer in (("logins", login), ("submissions", message)):
+for kind, answer in (("logins", login), ("submissions", message), ("certificates", certificate)):
     for vector in vectors.get(kind, []):
         print(f"{vector['name']}\t{answer(settings, vector)}")

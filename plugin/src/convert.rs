@@ -5,7 +5,7 @@
 use octroi_rules as rules;
 
 use crate::bindings::exports::octroi::policy::login::{self as wit};
-use crate::bindings::exports::octroi::policy::{manifest, submission};
+use crate::bindings::exports::octroi::policy::{certificate, manifest, submission};
 
 /// Maps enums of equal cases both exhaustively and in the same order.
 macro_rules! cases {
@@ -39,6 +39,14 @@ cases!(refusal_reason: rules::SubmissionReason => submission::RefusalReason {
     SenderMalformed, SenderRefused, TlsTooOld, TooManyRecipients, RecipientRefused,
 });
 cases!(outage_reason: rules::SubmissionOutage => submission::OutageReason { TrustSpaceUnavailable });
+
+cases!(chain_kind: certificate::ChainKind => rules::ChainKind { Production, Test });
+cases!(revocation: certificate::Revocation => rules::Revocation { Good, Degraded, Revoked, Unknown });
+cases!(certificate_reason: rules::CertificateReason => certificate::CertificateReason {
+    StructureMissing, StructureAmbiguous, StructureMalformed, CertificateNotYetValid, CertificateExpired,
+    CertificateRevoked, StructureRefused, MailboxPersonal, ChainRefused, CertificateRefused, CertificateUnidentified,
+});
+cases!(certificate_outage: rules::CertificateOutage => certificate::CertificateOutage { RevocationUnavailable });
 
 pub(crate) fn problem(from: rules::Problem) -> manifest::Problem {
     let rules::Problem { pointer, message } = from;
@@ -156,5 +164,45 @@ pub(crate) fn submission(from: submission::Request) -> rules::Submission {
         recipients: from.recipients,
         size: from.size,
         encryption: encryption(from.encryption),
+    }
+}
+
+pub(crate) fn certificate(from: certificate::Request) -> rules::CertificateRequest {
+    let certificate::Facts {
+        units,
+        common_name,
+        issuer,
+        fingerprint,
+        not_before,
+        not_after,
+        chain,
+        mailbox_domains,
+        revocation: known,
+    } = from.certificate;
+    let wanted = |from: certificate::Wanted| {
+        let certificate::Wanted { address, kind, structures, common_names, issuers, fingerprints } = from;
+        rules::WantedMailbox { address, kind: mailbox_kind(kind), structures, common_names, issuers, fingerprints }
+    };
+    rules::CertificateRequest {
+        certificate: rules::CertificateFacts {
+            units,
+            common_name,
+            issuer,
+            fingerprint,
+            not_before,
+            not_after,
+            chain: chain_kind(chain),
+            mailbox_domains,
+            revocation: revocation(known),
+        },
+        mailbox: from.mailbox.map(wanted),
+    }
+}
+
+pub(crate) fn certificate_verdict(from: rules::CertificateVerdict) -> certificate::Verdict {
+    match from {
+        rules::CertificateVerdict::Allow => certificate::Verdict::Allow,
+        rules::CertificateVerdict::Deny(reason) => certificate::Verdict::Deny(certificate_reason(reason)),
+        rules::CertificateVerdict::Unavailable(reason) => certificate::Verdict::Unavailable(certificate_outage(reason)),
     }
 }

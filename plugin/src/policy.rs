@@ -4,7 +4,7 @@
 
 use octroi_rules as rules;
 
-use crate::bindings::exports::octroi::policy::{login, manifest, submission};
+use crate::bindings::exports::octroi::policy::{certificate, login, manifest, submission};
 use crate::convert;
 
 /// The Pro Santé Connect login policy. Other guests call it to borrow its honest answers.
@@ -47,6 +47,13 @@ impl login::Guest for Policy {
 impl submission::Guest for Policy {
     fn judge(settings: Vec<u8>, request: submission::Request) -> submission::Verdict {
         convert::judgement(rules::judge(&prepared(&settings), &convert::submission(request)))
+    }
+}
+
+impl certificate::Guest for Policy {
+    fn judge(settings: Vec<u8>, request: certificate::Request, now: certificate::Seconds) -> certificate::Verdict {
+        let request = convert::certificate(request);
+        convert::certificate_verdict(rules::judge_certificate(&prepared(&settings), &request, now))
     }
 }
 

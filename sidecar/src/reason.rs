@@ -98,6 +98,42 @@ reasons! {
         /// The person has no mailbox that a token may open.
         NoMailbox = "no-mailbox", "Aucune boite pour ce professionnel", "No mailbox for this professional";
 
+        /// The certificate names no structure: it is a person's.
+        StructureMissing = "structure-missing", "Certificat sans structure", "Certificate without a structure";
+        /// The certificate names more than one structure.
+        StructureAmbiguous = "structure-ambiguous", "Certificat de plusieurs structures", "Certificate of several structures";
+        /// What the certificate names is not a structure's identifier.
+        StructureMalformed = "structure-malformed", "Identifiant de structure invalide", "Malformed structure identifier";
+        /// The certificate is not valid yet.
+        CertificateNotYetValid = "certificate-not-yet-valid", "Certificat pas encore valide", "Certificate not yet valid";
+        /// The certificate is not valid any more.
+        CertificateExpired = "certificate-expired", "Certificat expire", "Certificate expired";
+        /// The certificate, or an authority above it, was revoked, or the operator withdrew it.
+        CertificateRevoked = "certificate-revoked", "Certificat revoque", "Certificate revoked";
+        /// There is no such mailbox, or it is none of the structure's.
+        StructureRefused = "structure-refused", "Boite non autorisee pour cette structure", "Mailbox not allowed for this structure";
+        /// The mailbox is a person's: no certificate of a structure opens it.
+        MailboxPersonal = "mailbox-personal", "Boite personnelle fermee aux certificats", "Personal mailbox closed to certificates";
+        /// The chain does not open mailboxes of this domain.
+        ChainRefused = "chain-refused", "Certificat d'une autre chaine", "Certificate of another chain";
+        /// The mailbox is for other certificates of the structure.
+        CertificateRefused = "certificate-refused", "Certificat non autorise pour cette boite", "Certificate not allowed for this mailbox";
+        /// The mailbox is for certain certificates, and the mail server does not tell which one this is.
+        CertificateUnidentified = "certificate-unidentified", "Certificat non identifie par ce serveur", "Certificate not identified by this server";
+
+        /// No certificate that the mail server verified.
+        CertificateMissing = "certificate-missing", "Certificat absent ou refuse", "Certificate missing or not accepted";
+        /// The certificate is not enrolled, or none of the structure is.
+        CertificateUnknown = "certificate-unknown", "Certificat non enregistre", "Certificate not enrolled";
+        /// One of the structure's certificates was withdrawn, and the mail server does not tell whether this is the one.
+        CertificateUndetermined = "certificate-undetermined", "Certificat peut-etre retire", "Certificate perhaps withdrawn";
+        /// Rail: the directory does not give the mailbox to the structure.
+        RailStructure = "rail-structure", "Boite refusee", "Mailbox refused";
+        /// Rail: no known chain vouches for the certificate, or not for this domain.
+        RailChain = "rail-chain", "Certificat refuse", "Certificate refused";
+        /// Rail: the certificate is not valid now, or was revoked.
+        RailCertificate = "rail-certificate", "Certificat refuse", "Certificate refused";
+
         /// The issuer publishes no such key.
         KeyUnknown = "key-unknown", "Cle de signature inconnue", "Unknown signing key";
         /// The key does not fit the token's algorithm (RFC 8725 section 3.1).
@@ -150,6 +186,8 @@ reasons! {
         KeysUnavailable = "keys-unavailable", "Pro Sante Connect injoignable, reessayez", "Keys unavailable, try again";
         /// The required introspection could not be had.
         IntrospectionUnavailable = "introspection-unavailable", "Pro Sante Connect injoignable, reessayez", "Introspection unavailable, try again";
+        /// Whether a certificate was revoked is not known.
+        RevocationUnavailable = "revocation-unavailable", "Revocation non verifiable, reessayez", "Revocation can't be checked, try again";
         /// The policy trapped.
         PolicyTrapped = "policy-trapped", "Service momentanement indisponible", "Temporarily unavailable";
         /// The policy took longer than its deadline.

@@ -1,5 +1,6 @@
 //! A policy tried without mail: what it answers to vectors, before any rail. No key is asked for and nothing is recorded.
 
+pub mod certificates;
 mod shown;
 pub mod vectors;
 
@@ -8,9 +9,10 @@ use std::fmt;
 use tokio::time::Instant;
 use wasmparser::{Parser, Payload};
 
+use self::certificates::{Certificate, Opening};
 use self::vectors::{Answer, Judgement, Login, Submission, VectorError, Vectors};
 use crate::policy::wit::login::{Inquiry, Verdict};
-use crate::policy::wit::submission;
+use crate::policy::wit::{certificate, submission};
 use crate::policy::{Fault, LoadError, Release};
 use crate::reason::DenyReason;
 
@@ -90,6 +92,16 @@ impl fmt::Display for Judgement {
     }
 }
 
+impl fmt::Display for Opening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Allow => f.write_str("allow"),
+            Self::Deny(reason) => write!(f, "deny {}", reason.code()),
+            Self::Unavailable(reason) => write!(f, "unavailable {}", reason.code()),
+        }
+    }
+}
+
 /// Shows one login to a policy.
 ///
 /// # Errors
@@ -122,6 +134,18 @@ pub fn submission(release: &Release, submission: &Submission) -> Judgement {
     }
 }
 
+/// Shows one certificate to a policy.
+#[must_use]
+pub fn certificate(release: &Release, shown: &Certificate) -> Opening {
+    let judged = release.instance().and_then(|mut instance| instance.judge_certificate(&shown.request(), shown.now()));
+    match judged {
+        Ok(certificate::Verdict::Allow) => Opening::Allow,
+        Ok(certificate::Verdict::Deny(reason)) => Opening::Deny(reason.into()),
+        Ok(certificate::Verdict::Unavailable(reason)) => Opening::Unavailable(reason.into()),
+        Err(fault) => Opening::Unavailable(fault.into()),
+    }
+}
+
 /// The policy under the document's settings. `None`: the document has none.
 ///
 /// # Errors
@@ -147,7 +171,12 @@ pub fn answers<'a>(release: &'a Release, vectors: &'a Vectors) -> impl Iterator<
         let (name, expected) = (vector.name.clone(), vector.expect.to_string());
         Answered { name, expected, found: found.to_string(), alike: vector.expect == found }
     });
-    logins.chain(submissions)
+    let certificates = vectors.certificates.iter().map(|vector| {
+        let found = certificate(release, vector);
+        let (name, expected) = (vector.name.clone(), vector.expect.to_string());
+        Answered { name, expected, found: found.to_string(), alike: vector.expect == found }
+    });
+    logins.chain(submissions).chain(certificates)
 }
 
 /// Shows all vectors of a document to a policy, under the document's settings where it has some. Takes some tens of

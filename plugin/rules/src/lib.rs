@@ -11,6 +11,7 @@
 extern crate alloc;
 
 mod address;
+mod certificate;
 mod claims;
 mod contract;
 mod identity;
@@ -24,13 +25,18 @@ mod schema;
 mod settings;
 mod submission;
 
+pub use certificate::{
+    CertificateFacts, CertificateRequest, CertificateVerdict, ChainKind, Revocation, WantedMailbox, judge_certificate,
+};
 pub use contract::{
     Algorithm, Attempt, Claims, Credentials, Evidence, Grant, Inquiry, Introspect, Introspected, Introspection,
     Mailbox, MailboxKind, Protocol, Span, Verdict,
 };
 pub use jws::MAX_TOKEN;
 pub use login::{decide, open};
-pub use reason::{DenyReason, SubmissionOutage, SubmissionReason, UnavailableReason};
+pub use reason::{
+    CertificateOutage, CertificateReason, DenyReason, SubmissionOutage, SubmissionReason, UnavailableReason,
+};
 pub use sasl::MAX_RESPONSE;
 pub use schema::SETTINGS_SCHEMA;
 pub use settings::{Problem, Settings, configure};

@@ -111,6 +111,42 @@ reasons! {
     }
 }
 
+reasons! {
+    /// Why a certificate does not open a mailbox.
+    CertificateReason {
+        /// It names no structure: a certificate of a person.
+        StructureMissing = "structure-missing",
+        /// It names more than one.
+        StructureAmbiguous = "structure-ambiguous",
+        /// What it names is not a structure's identifier.
+        StructureMalformed = "structure-malformed",
+        /// `notBefore` is still to come (RFC 5280 section 4.1.2.5).
+        CertificateNotYetValid = "certificate-not-yet-valid",
+        /// `notAfter` has passed (RFC 5280 section 4.1.2.5).
+        CertificateExpired = "certificate-expired",
+        /// It, or an authority above it, was revoked (RFC 5280 section 5).
+        CertificateRevoked = "certificate-revoked",
+        /// There is no such mailbox, or it is none of the structure's.
+        StructureRefused = "structure-refused",
+        /// The mailbox is a person's.
+        MailboxPersonal = "mailbox-personal",
+        /// The chain does not open mailboxes of this domain.
+        ChainRefused = "chain-refused",
+        /// The mailbox is for other certificates of the structure.
+        CertificateRefused = "certificate-refused",
+        /// The mailbox is for certain certificates, and the mail server does not tell which one this is.
+        CertificateUnidentified = "certificate-unidentified",
+    }
+}
+
+reasons! {
+    /// Why a certificate can't be judged.
+    CertificateOutage {
+        /// Whether it was revoked is not known.
+        RevocationUnavailable = "revocation-unavailable",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use alloc::vec::Vec;
@@ -140,5 +176,9 @@ mod tests {
         assert_eq!(submission, contract_cases("refusal-reason"));
         let outage: Vec<_> = SubmissionOutage::ALL.iter().map(|reason| reason.code()).collect();
         assert_eq!(outage, contract_cases("outage-reason"));
+        let certificate: Vec<_> = CertificateReason::ALL.iter().map(|reason| reason.code()).collect();
+        assert_eq!(certificate, contract_cases("certificate-reason"));
+        let outage: Vec<_> = CertificateOutage::ALL.iter().map(|reason| reason.code()).collect();
+        assert_eq!(outage, contract_cases("certificate-outage"));
     }
 }

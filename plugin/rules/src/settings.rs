@@ -10,11 +10,12 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use crate::certificate::Structures;
 use crate::contract::{Algorithm, Introspect};
 use crate::submission::Sending;
 
 /// Marks prepared bytes of this layout. To be changed with every change of [`Settings`].
-const FORMAT: u32 = 0x6f63_7402;
+const FORMAT: u32 = 0x6f63_7403;
 
 /// One thing wrong with the settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +56,7 @@ pub struct Settings<'s> {
     pub(crate) audience: Vec<&'s str>,
     pub(crate) refuse_disagreement: bool,
     pub(crate) sending: Sending,
+    pub(crate) structures: Structures,
 }
 
 impl<'s> Settings<'s> {

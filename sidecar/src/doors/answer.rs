@@ -20,6 +20,8 @@ pub enum Refusal {
     Token,
     /// The mailbox: the same person, another mailbox.
     Mailbox,
+    /// The client certificate: another one may pass.
+    Certificate,
     /// The login that Dovecot made of an earlier answer: logging in anew may pass.
     Login,
     /// A login that no answer stands behind. Dovecot 2.4 asks for non-members too, without a handle.
@@ -63,6 +65,23 @@ impl From<DenyReason> for Refusal {
             R::MailboxMalformed | R::MailboxRefused | R::NoMailbox | R::RailMailbox | R::TooManyMailboxes => {
                 Self::Mailbox
             }
+            R::StructureMissing
+            | R::StructureAmbiguous
+            | R::StructureMalformed
+            | R::CertificateNotYetValid
+            | R::CertificateExpired
+            | R::CertificateRevoked
+            | R::StructureRefused
+            | R::MailboxPersonal
+            | R::ChainRefused
+            | R::CertificateRefused
+            | R::CertificateUnidentified
+            | R::CertificateMissing
+            | R::CertificateUnknown
+            | R::CertificateUndetermined
+            | R::RailStructure
+            | R::RailChain
+            | R::RailCertificate => Self::Certificate,
             R::HandleMissing => Self::NonMember,
             R::HandleUnknown | R::HandleUsed | R::HandleStale | R::HandleMailbox | R::MechanismRefused => Self::Login,
             R::TicketUnknown | R::TicketUsed | R::TicketExpired | R::TicketMailbox => Self::Login,
@@ -102,7 +121,9 @@ pub fn introspection_active(username: &str, handle: &str) -> Rendered {
 #[must_use]
 pub fn introspection_denied(reason: DenyReason) -> Rendered {
     match Refusal::from(reason) {
-        Refusal::Token | Refusal::Mailbox | Refusal::Login | Refusal::NonMember => (200, INACTIVE.to_vec()),
+        Refusal::Token | Refusal::Mailbox | Refusal::Certificate | Refusal::Login | Refusal::NonMember => {
+            (200, INACTIVE.to_vec())
+        }
     }
 }
 
@@ -130,7 +151,7 @@ pub fn policy_denied(reason: DenyReason) -> Rendered {
     let msg = match Refusal::from(reason) {
         // They read what 2.3, which does not ask, says to one.
         Refusal::NonMember => "",
-        Refusal::Token | Refusal::Mailbox | Refusal::Login => reason.message(),
+        Refusal::Token | Refusal::Mailbox | Refusal::Certificate | Refusal::Login => reason.message(),
     };
     let bare = || br#"{"status":-1,"msg":""}"#.to_vec();
     (200, serde_json::to_vec(&Refused { status: -1, msg }).unwrap_or_else(|_| bare()))
@@ -201,13 +222,15 @@ pub fn sasl(outcome: &Outcome) -> SaslAnswer {
 #[must_use]
 pub fn sasl_challenge(id: u32, mechanism: Mechanism, reason: DenyReason) -> String {
     let json = match (mechanism, Refusal::from(reason)) {
-        (Mechanism::Xoauth2, Refusal::Token | Refusal::Mailbox | Refusal::Login | Refusal::NonMember) => {
-            r#"{"status":"401","schemes":"bearer","scope":"octroi"}"#
-        }
+        (
+            Mechanism::Xoauth2,
+            Refusal::Token | Refusal::Mailbox | Refusal::Certificate | Refusal::Login | Refusal::NonMember,
+        ) => r#"{"status":"401","schemes":"bearer","scope":"octroi"}"#,
         // RFC 7628 section 3.2.2.
-        (Mechanism::Oauthbearer, Refusal::Token | Refusal::Mailbox | Refusal::Login | Refusal::NonMember) => {
-            r#"{"status":"invalid_token","scope":"octroi"}"#
-        }
+        (
+            Mechanism::Oauthbearer,
+            Refusal::Token | Refusal::Mailbox | Refusal::Certificate | Refusal::Login | Refusal::NonMember,
+        ) => r#"{"status":"invalid_token","scope":"octroi"}"#,
     };
     format!("CONT\t{id}\t{}\n", STANDARD.encode(json))
 }
@@ -216,7 +239,9 @@ pub fn sasl_challenge(id: u32, mechanism: Mechanism, reason: DenyReason) -> Stri
 #[must_use]
 pub fn sasl_failure(id: u32, reason: DenyReason) -> String {
     let text = match Refusal::from(reason) {
-        Refusal::Token | Refusal::Mailbox | Refusal::Login | Refusal::NonMember => reason.message(),
+        Refusal::Token | Refusal::Mailbox | Refusal::Certificate | Refusal::Login | Refusal::NonMember => {
+            reason.message()
+        }
     };
     format!("FAIL\t{id}\treason={text}\n")
 }
@@ -257,7 +282,8 @@ const fn submission_outage(reason: UnavailableReason) -> &'static str {
         | UnavailableReason::StoreUnavailable
         | UnavailableReason::Overloaded
         | UnavailableReason::LoginUnknown
-        | UnavailableReason::TrustSpaceUnavailable => reason.message(),
+        | UnavailableReason::TrustSpaceUnavailable
+        | UnavailableReason::RevocationUnavailable => reason.message(),
     }
 }
 
@@ -272,7 +298,8 @@ const fn outage(reason: UnavailableReason) -> &'static str {
         | UnavailableReason::StoreUnavailable
         | UnavailableReason::Overloaded
         | UnavailableReason::LoginUnknown
-        | UnavailableReason::TrustSpaceUnavailable => reason.code(),
+        | UnavailableReason::TrustSpaceUnavailable
+        | UnavailableReason::RevocationUnavailable => reason.code(),
     }
 }
 

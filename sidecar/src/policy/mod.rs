@@ -30,5 +30,5 @@ pub mod wit {
         wasmtime::component::bindgen!({ path: "../wit", world: "policy" });
     }
     pub(super) use bindings::PolicyPre;
-    pub use bindings::exports::octroi::policy::{login, manifest, submission};
+    pub use bindings::exports::octroi::policy::{certificate, login, manifest, submission};
 }

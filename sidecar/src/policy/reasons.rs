@@ -1,7 +1,7 @@
 //! A policy's reasons under their names in the closed lists. Matched case by case: a new reason of the contract stops the
 //! build here.
 
-use super::wit::{login, submission};
+use super::wit::{certificate, login, submission};
 use crate::reason::{DenyReason, SubmissionReason, UnavailableReason};
 
 impl From<login::DenyReason> for DenyReason {
@@ -62,6 +62,33 @@ impl From<submission::OutageReason> for UnavailableReason {
     fn from(reason: submission::OutageReason) -> Self {
         match reason {
             submission::OutageReason::TrustSpaceUnavailable => Self::TrustSpaceUnavailable,
+        }
+    }
+}
+
+impl From<certificate::CertificateReason> for DenyReason {
+    fn from(reason: certificate::CertificateReason) -> Self {
+        use certificate::CertificateReason as Policy;
+        match reason {
+            Policy::StructureMissing => Self::StructureMissing,
+            Policy::StructureAmbiguous => Self::StructureAmbiguous,
+            Policy::StructureMalformed => Self::StructureMalformed,
+            Policy::CertificateNotYetValid => Self::CertificateNotYetValid,
+            Policy::CertificateExpired => Self::CertificateExpired,
+            Policy::CertificateRevoked => Self::CertificateRevoked,
+            Policy::StructureRefused => Self::StructureRefused,
+            Policy::MailboxPersonal => Self::MailboxPersonal,
+            Policy::ChainRefused => Self::ChainRefused,
+            Policy::CertificateRefused => Self::CertificateRefused,
+            Policy::CertificateUnidentified => Self::CertificateUnidentified,
+        }
+    }
+}
+
+impl From<certificate::CertificateOutage> for UnavailableReason {
+    fn from(reason: certificate::CertificateOutage) -> Self {
+        match reason {
+            certificate::CertificateOutage::RevocationUnavailable => Self::RevocationUnavailable,
         }
     }
 }

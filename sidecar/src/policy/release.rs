@@ -13,6 +13,7 @@ use wasmtime::{Store, Trap};
 use super::bundle::Digest;
 use super::engine::{Engine, Guard};
 use super::wit::PolicyPre;
+use super::wit::certificate;
 use super::wit::login::{self, Attempt, Evidence, Inquiry, Refusal, Verdict};
 use super::wit::manifest::{self, Card};
 use super::wit::submission::{self, Request};
@@ -41,7 +42,7 @@ pub enum LoadError {
     #[error("a policy imports nothing, this component imports: {}", .0.join(", "))]
     Imports(Vec<String>),
     /// It does not export the world `octroi:policy/policy`.
-    #[error("the component does not export the world octroi:policy/policy@0.1.0: {0:#}")]
+    #[error("the component does not export the world octroi:policy/policy@0.2.0: {0:#}")]
     World(wasmtime::Error),
     /// It failed while it read its settings.
     #[error("the policy failed while it described itself or read its settings: {0}")]
@@ -100,6 +101,7 @@ struct Interfaces {
     manifest: manifest::GuestIndices,
     login: login::GuestIndices,
     submission: submission::GuestIndices,
+    certificate: certificate::GuestIndices,
 }
 
 impl Interfaces {
@@ -108,6 +110,7 @@ impl Interfaces {
             manifest: manifest::GuestIndices::new(component)?,
             login: login::GuestIndices::new(component)?,
             submission: submission::GuestIndices::new(component)?,
+            certificate: certificate::GuestIndices::new(component)?,
         })
     }
 }
@@ -258,6 +261,20 @@ impl Instance<'_> {
     pub fn judge(&mut self, request: &Request) -> Result<submission::Verdict, Fault> {
         let submission = self.release.interfaces.submission.load(&mut self.store, &self.instance);
         let answer = submission.and_then(|guest| guest.call_judge(&mut self.store, &self.release.settings, request));
+        answer.map_err(|error| self.fault(&error))
+    }
+
+    /// Lets the policy judge whether a certificate opens a mailbox.
+    ///
+    /// # Errors
+    /// The policy gave no answer.
+    pub fn judge_certificate(
+        &mut self,
+        request: &certificate::Request,
+        now: UnixSeconds,
+    ) -> Result<certificate::Verdict, Fault> {
+        let guest = self.release.interfaces.certificate.load(&mut self.store, &self.instance);
+        let answer = guest.and_then(|guest| guest.call_judge(&mut self.store, &self.release.settings, request, now.0));
         answer.map_err(|error| self.fault(&error))
     }
 

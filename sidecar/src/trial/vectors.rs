@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::certificates::Certificate;
 use crate::reason::{DenyReason, SubmissionReason, UnavailableReason};
 
 /// Largest document, bytes.
@@ -24,6 +25,9 @@ pub struct Vectors {
     /// Messages on their way in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub submissions: Vec<Submission>,
+    /// Client certificates.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<Certificate>,
 }
 
 /// A login, what is known of the person, and what the policy has to answer.
@@ -254,7 +258,7 @@ pub enum Judgement {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VectorError {
     /// Not the JSON that is expected.
-    #[error("expected vectors as a JSON object with settings, logins and submissions: {0}")]
+    #[error("expected vectors as a JSON object with settings, logins, submissions and certificates: {0}")]
     Json(String),
     /// [`MAX_DOCUMENT`], [`MAX_VECTORS`]
     #[error("expected at most {MAX_DOCUMENT} bytes and {MAX_VECTORS} vectors in one document")]
@@ -290,6 +294,6 @@ impl Vectors {
     /// How many vectors there are.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.logins.len().saturating_add(self.submissions.len())
+        self.logins.len().saturating_add(self.submissions.len()).saturating_add(self.certificates.len())
     }
 }

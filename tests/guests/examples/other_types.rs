@@ -12,7 +12,7 @@ mod generated {
     )]
     wit_bindgen::generate!({
         inline: "
-            package octroi:policy@0.1.0;
+            package octroi:policy@0.2.0;
 
             interface manifest {
                 describe: func() -> u32;
@@ -28,16 +28,21 @@ mod generated {
                 judge: func() -> u32;
             }
 
+            interface certificate {
+                judge: func() -> u32;
+            }
+
             world policy {
                 export manifest;
                 export login;
                 export submission;
+                export certificate;
             }
         ",
     });
 }
 
-use generated::exports::octroi::policy::{login, manifest, submission};
+use generated::exports::octroi::policy::{certificate, login, manifest, submission};
 
 struct Impostor;
 
@@ -62,6 +67,12 @@ impl login::Guest for Impostor {
 }
 
 impl submission::Guest for Impostor {
+    fn judge() -> u32 {
+        0
+    }
+}
+
+impl certificate::Guest for Impostor {
     fn judge() -> u32 {
         0
     }

@@ -7,10 +7,8 @@ mod forge;
 
 pub use forge::{host_field, redated};
 pub use octroi_policy::Policy as Honest;
-pub use octroi_policy::bindings::exports::octroi::policy::{login, manifest, submission};
-use octroi_policy::bindings::exports::octroi::policy::{
-    login::Guest as _, manifest::Guest as _, submission::Guest as _,
-};
+pub use octroi_policy::bindings::exports::octroi::policy::{certificate, login, manifest, submission};
+use octroi_policy::bindings::exports::octroi::policy::{login::Guest as _, manifest::Guest as _};
 
 pub use login::{Attempt, Evidence, Grant, Inquiry, Refusal, Seconds, Span, Verdict};
 
@@ -55,7 +53,12 @@ pub trait Hostile {
 
     /// See the contract.
     fn judge(settings: Vec<u8>, request: submission::Request) -> submission::Verdict {
-        Honest::judge(settings, request)
+        <Honest as submission::Guest>::judge(settings, request)
+    }
+
+    /// See the contract, interface `certificate`.
+    fn judge_certificate(settings: Vec<u8>, request: certificate::Request, now: Seconds) -> certificate::Verdict {
+        <Honest as certificate::Guest>::judge(settings, request, now)
     }
 }
 
@@ -124,6 +127,16 @@ macro_rules! hostile {
         impl $crate::submission::Guest for Exported {
             fn judge(settings: Vec<u8>, request: $crate::submission::Request) -> $crate::submission::Verdict {
                 <$policy as $crate::Hostile>::judge(settings, request)
+            }
+        }
+
+        impl $crate::certificate::Guest for Exported {
+            fn judge(
+                settings: Vec<u8>,
+                request: $crate::certificate::Request,
+                now: $crate::Seconds,
+            ) -> $crate::certificate::Verdict {
+                <$policy as $crate::Hostile>::judge_certificate(settings, request, now)
             }
         }
 

@@ -112,7 +112,7 @@ async fn the_example_leads_from_the_edit_to_the_activation_and_back() -> Result<
     ensure!(told.contains("vectors are answered as they say"), "{told}");
     ensure!(told.contains("deny           assurance-refused: Niveau d'authentification refuse"), "{told}");
     let told = steps.next(&workshop, "octroi policy diff")?;
-    ensure!(told.contains("pro-sante-connect-strict-sending") && told.contains("1 of 72 vectors"), "{told}");
+    ensure!(told.contains("pro-sante-connect-strict-sending") && told.contains("1 of 108 vectors"), "{told}");
     ensure!(told.contains("a doctor at eidas1 does not send") && told.ends_with("as intended\n"), "{told}");
     let told = steps.next(&workshop, "octroi policy stage")?;
     ensure!(told.contains("pro-sante-connect-strict-sending 0.1.0 is staged as sha256:"), "{told}");

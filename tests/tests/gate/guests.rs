@@ -36,8 +36,8 @@ const CONTAINED: &[(&str, &str, &str)] = &[
     ("huge_inquiry", UN, "deny key-unknown"),
     ("old_session", UN, UN),
     ("other_bytes", UN, "deny rail-token"),
-    ("other_types", UN, "at load: the component does not export the world octroi:policy/policy@0.1.0"),
-    ("other_world", UN, "at load: the component does not export the world octroi:policy/policy@0.1.0"),
+    ("other_types", UN, "at load: the component does not export the world octroi:policy/policy@0.2.0"),
+    ("other_world", UN, "at load: the component does not export the world octroi:policy/policy@0.2.0"),
     ("refuse", UN, "deny mechanism-unsupported"),
     ("recurse", UN, "unavailable policy-trapped"),
     (

@@ -3,6 +3,7 @@
 //! Owns keys, defaults and bounds, and the sentences that say what is wrong. It lists every problem it finds and repeats
 //! none of the document's values.
 
+use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
@@ -10,12 +11,13 @@ use alloc::vec::Vec;
 use serde_json::{Map, Value};
 
 use super::{FORMAT, Issuer, Problem, Settings};
+use crate::certificate::Structures;
 use crate::contract::{Algorithm, Introspect};
 use crate::json;
 use crate::submission::{Encryption, Sending};
 
 /// Keys of the document, in the order in which they are described.
-pub(super) const KEYS: [&str; 9] = [
+pub(super) const KEYS: [&str; 10] = [
     "issuers",
     "algorithms",
     "leeway_seconds",
@@ -25,10 +27,18 @@ pub(super) const KEYS: [&str; 9] = [
     "session_max_seconds",
     "identity_disagreement",
     "submission",
+    "certificate",
 ];
 /// Keys of `submission`.
 pub(super) const SUBMISSION_KEYS: [&str; 6] =
     ["senders", "plus_extension", "null_sender", "tls_min", "recipients_max", "recipient_domains"];
+
+/// Keys of `certificate`.
+pub(super) const CERTIFICATE_KEYS: [&str; 1] = ["structure_types"];
+/// Types of structure: FINESS, SIRET and cabinets by RPPS are those that certificates of IGC-Santé were seen with; cabinets
+/// by ADELI (0) and SIREN (2) can be added.
+pub(super) const DEFAULT_STRUCTURE_TYPES: [&str; 3] = ["1", "3", "4"];
+const STRUCTURE_TYPES: [&str; 5] = ["0", "1", "2", "3", "4"];
 
 /// RS256 is what Pro Santé Connect signs with; the other two are what it announces and hosts verify as well.
 pub(super) const DEFAULT_ALGORITHMS: [Algorithm; 3] = [Algorithm::Rs256, Algorithm::Ps256, Algorithm::Es256];
@@ -105,20 +115,44 @@ impl Reader {
                 false,
             ),
             sending: self.sending(members.get("submission")),
+            structures: self.structures(members.get("certificate")),
         }
     }
 
-    fn sending(&mut self, value: Option<&Value>) -> Sending {
-        let none = Map::new();
-        let members = match value {
-            None => &none,
-            Some(Value::Object(members)) => members,
-            Some(other) => {
-                self.problem("/submission", format!("found {}, expected an object; write one", kind(other)));
-                &none
+    /// The members of an object that may be left out.
+    fn group<'d>(&mut self, value: Option<&'d Value>, at: &str, known: &[&str]) -> Cow<'d, Map<String, Value>> {
+        match value {
+            None => Cow::Owned(Map::new()),
+            Some(Value::Object(members)) => {
+                self.known_keys(at, members, known);
+                Cow::Borrowed(members)
             }
-        };
-        self.known_keys("/submission", members, &SUBMISSION_KEYS);
+            Some(other) => {
+                self.problem(at, format!("found {}, expected an object; write one", kind(other)));
+                Cow::Owned(Map::new())
+            }
+        }
+    }
+
+    fn structures(&mut self, value: Option<&Value>) -> Structures {
+        let members = self.group(value, "/certificate", &CERTIFICATE_KEYS);
+        let at = "/certificate/structure_types";
+        let types = self.strings(members.get("structure_types"), at).unwrap_or(DEFAULT_STRUCTURE_TYPES.to_vec());
+        let mut bits = 0;
+        for (index, name) in types.into_iter().enumerate() {
+            match STRUCTURE_TYPES.iter().position(|known| *known == name) {
+                Some(digit) => bits |= 1 << digit,
+                None => self.problem(
+                    format!("{at}/{index}"),
+                    format!("not a type of structure, expected one of {}; remove it", list(&STRUCTURE_TYPES)),
+                ),
+            }
+        }
+        Structures { types: bits }
+    }
+
+    fn sending(&mut self, value: Option<&Value>) -> Sending {
+        let members = &*self.group(value, "/submission", &SUBMISSION_KEYS);
         let encryptions = [("1.2", Encryption::Tls12), ("1.3", Encryption::Tls13)];
         let senders = [("login", false), ("person", true)];
         let domains = [("any", false), ("trust-space", true)];

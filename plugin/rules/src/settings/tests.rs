@@ -59,7 +59,9 @@ fn every_key_is_read() {
             "senders": "person", "plus_extension": true, "null_sender": false, "tls_min": "1.3", "recipients_max": 7,
             "recipient_domains": "trust-space",
         },
+        "certificate": { "structure_types": ["0", "4"] },
     });
+    assert_eq!(document["certificate"].as_object().unwrap().len(), CERTIFICATE_KEYS.len());
     assert_eq!(document["submission"].as_object().unwrap().len(), SUBMISSION_KEYS.len());
     assert_eq!(document.as_object().unwrap().len(), KEYS.len());
     let prepared = configure(&document.to_string()).unwrap();
@@ -67,6 +69,7 @@ fn every_key_is_read() {
     assert_eq!(settings.issuer("http://127.0.0.1:8080/realms/x").unwrap().introspect, Introspect::Prefer);
     assert!(settings.issuer("https://a.example.test/realms/X").is_none());
     assert_eq!(settings.algorithms, [Algorithm::Es384]);
+    assert_eq!(settings.structures.types, 0b1_0001);
     assert_eq!((settings.leeway, settings.session_max), (30, 1));
     assert!(settings.acr.is_empty() && settings.refuse_disagreement);
     assert_eq!((settings.azp_allow, settings.azp_deny, settings.audience), (["a"].into(), ["b"].into(), ["c"].into()));
@@ -213,6 +216,13 @@ fn the_schema_has_the_same_keys_defaults_and_bounds() {
     }
     assert_eq!(submission["default"]["recipients_max"], json!(DEFAULT_RECIPIENTS));
     assert_eq!(submission["properties"]["recipients_max"]["maximum"], json!(MAX_RECIPIENTS));
+
+    let types = &properties["certificate"]["properties"]["structure_types"];
+    assert_eq!(types["default"], json!(DEFAULT_STRUCTURE_TYPES));
+    assert_eq!(properties["certificate"]["default"]["structure_types"], types["default"]);
+    assert!(pointers(&with("certificate", json!({ "structure_types": types["items"]["enum"] }))).is_empty());
+    let stranger = with("certificate", json!({ "structure_types": ["4", "5"] }));
+    assert_eq!(pointers(&stranger), ["/certificate/structure_types/1"]);
 
     // The defaults, spelled out, configure what leaving them out configures.
     let mut document = minimal();

@@ -10,6 +10,8 @@ use tokio::time::Instant;
 
 use super::candidate::{BUILT_IN, Candidate};
 use crate::cli::table;
+use crate::clock::UnixSeconds;
+use crate::policy::wit::certificate;
 use crate::policy::wit::login::{Attempt, Verdict};
 use crate::policy::wit::submission::Request;
 use crate::policy::{Fault, Release};
@@ -29,10 +31,11 @@ enum Kind {
     RefusedAtOnce,
     NotGranted,
     Message,
+    Certificate,
 }
 
 impl Kind {
-    const ALL: [Self; 4] = [Self::Granted, Self::RefusedAtOnce, Self::NotGranted, Self::Message];
+    const ALL: [Self; 5] = [Self::Granted, Self::RefusedAtOnce, Self::NotGranted, Self::Message, Self::Certificate];
 
     const fn name(self) -> &'static str {
         match self {
@@ -40,6 +43,7 @@ impl Kind {
             Self::RefusedAtOnce => "login refused by open",
             Self::NotGranted => "login not granted by decide",
             Self::Message => "message judged",
+            Self::Certificate => "certificate judged",
         }
     }
 }
@@ -48,6 +52,7 @@ impl Kind {
 enum Call<'v> {
     Login(&'v Login, Attempt),
     Message(Request),
+    Certificate(certificate::Request, UnixSeconds),
 }
 
 /// Where the time of one call goes, in seconds, and the bytes of its memory.
@@ -80,6 +85,8 @@ pub(super) fn run(candidate: &Candidate, files: &[PathBuf], output: &mut impl Wr
         }
         calls
             .extend(document.vectors.submissions.iter().map(|vector| (Kind::Message, Call::Message(vector.request()))));
+        let certificates = document.vectors.certificates.iter();
+        calls.extend(certificates.map(|vector| (Kind::Certificate, Call::Certificate(vector.request(), vector.now()))));
         for kind in Kind::ALL {
             let calls: Vec<_> = calls.iter().filter(|(of, _)| *of == kind).map(|(_, call)| call).collect();
             if !calls.is_empty() {
@@ -145,6 +152,10 @@ fn once(release: &Release, call: &Call<'_>) -> Result<Cost, Fault> {
     match call {
         Call::Message(request) => {
             instance.judge(request)?;
+            cost.first = call_began.elapsed().as_secs_f64();
+        }
+        Call::Certificate(request, now) => {
+            instance.judge_certificate(request, *now)?;
             cost.first = call_began.elapsed().as_secs_f64();
         }
         Call::Login(login, attempt) => {

@@ -1,6 +1,8 @@
 //! `octroi policy explain`: the way of one vector through a policy, step by step. Never shows a token, nor anything that
 //! was signed with it.
 
+mod certificate;
+
 use std::fmt;
 use std::io::Write;
 use std::path::PathBuf;
@@ -15,12 +17,14 @@ use crate::policy::wit::login::{
 use crate::policy::{Fault, Release};
 use crate::reason::{DenyReason, UnavailableReason};
 use crate::trial;
+use crate::trial::certificates::Certificate;
 use crate::trial::vectors::{Judgement, Login, Submission};
 
 /// The vector that was asked for.
 enum Vector<'d> {
     Login(&'d Login),
     Submission(&'d Submission),
+    Certificate(&'d Certificate),
 }
 
 /// Explains the vector of this name, or of the only name with this in it.
@@ -39,6 +43,7 @@ pub(super) fn run(candidate: &Candidate, files: &[PathBuf], name: &str, output: 
     match vector {
         Vector::Login(login) => explain_login(release, login, output),
         Vector::Submission(submission) => explain_submission(release, submission, output),
+        Vector::Certificate(certificate) => certificate::explain(release, certificate, output),
     }
 }
 
@@ -47,6 +52,8 @@ fn find<'d>(documents: &'d [Document], name: &str) -> anyhow::Result<(&'d Docume
         let logins = document.vectors.logins.iter().map(|login| (login.name.as_str(), Vector::Login(login)));
         let more = document.vectors.submissions.iter();
         let all = logins.chain(more.map(|submission| (submission.name.as_str(), Vector::Submission(submission))));
+        let more = document.vectors.certificates.iter();
+        let all = all.chain(more.map(|shown| (shown.name.as_str(), Vector::Certificate(shown))));
         all.map(move |(name, vector)| (document, name, vector))
     });
     let (mut whole, mut part) = (Vec::new(), Vec::new());
@@ -349,6 +356,16 @@ mod tests {
         for submission in vectors.submissions {
             let told = explained(&submission.name).unwrap();
             assert!(told.contains(&format!("  found          {}\n", submission.expect)), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_is_explained_too() {
+        let vectors = carried(EMBEDDED).unwrap().unwrap();
+        assert!(vectors.certificates.len() > 5);
+        for shown in vectors.certificates {
+            let told = explained(&shown.name).unwrap();
+            assert!(told.contains(&format!("  found          {}\n", shown.expect)), "{told}");
         }
     }
 

@@ -45,6 +45,7 @@ fn together(files: &[PathBuf]) -> anyhow::Result<Option<Vec<u8>>> {
                 ensure!(vectors.settings == read.settings, "{}: {expected}", path.display());
                 vectors.logins.extend(read.logins);
                 vectors.submissions.extend(read.submissions);
+                vectors.certificates.extend(read.certificates);
                 let text = serde_json::to_vec(&vectors)?;
                 (text, vectors)
             }
@@ -236,7 +237,7 @@ mod tests {
         let (from, to) = (folder.path().join("empty.wasm"), folder.path().join("policy.wasm"));
         fs::write(&from, module(&[])).unwrap();
         let told = format!("{:#}", run(&from, &to, &[], &mut Vec::new()).unwrap_err());
-        assert!(told.contains("does not export the world octroi:policy/policy@0.1.0") && !to.exists(), "{told}");
+        assert!(told.contains("does not export the world octroi:policy/policy@0.2.0") && !to.exists(), "{told}");
     }
 
     #[test]
