@@ -1,5 +1,6 @@
 //! What the sidecar proves: keys, signature, introspection, directory, trust space. No policy, no protocol of a door.
 
+pub mod certificate;
 pub mod directory;
 pub mod import;
 pub mod introspection;
