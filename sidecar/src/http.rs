@@ -122,6 +122,29 @@ impl HttpClient {
         });
         tried.await.unwrap_or(Err(HttpError::Deadline))
     }
+
+    /// GET of a document of any type: whoever asks looks at what came. Asked a second time where the connection was closed
+    /// before an answer came.
+    ///
+    /// # Errors
+    /// [`HttpError`]. An answer other than 200, a redirect for instance, is [`HttpError::Status`].
+    pub async fn document(&self, url: &Url, accept: &str, bounds: Bounds) -> Result<Vec<u8>, HttpError> {
+        let ask = async |client: &Client| {
+            let asked = client.get(url.clone()).header(ACCEPT, accept).send().await;
+            let response = asked.map_err(|error| HttpError::of(&error))?;
+            match response.status().as_u16() {
+                200 => answer::body(response, bounds.body).await,
+                status => Err(HttpError::Status(status)),
+            }
+        };
+        let tried = timeout(bounds.deadline, async {
+            match ask(&self.pooled).await {
+                Err(HttpError::Closed) => ask(&self.fresh).await,
+                other => other,
+            }
+        });
+        tried.await.unwrap_or(Err(HttpError::Deadline))
+    }
 }
 
 fn base(settings: &HttpSettings) -> Result<ClientBuilder, HttpSetupError> {

@@ -4,6 +4,7 @@
 //! issuers and closed lists, never a person, a token, a key or a client.
 
 mod exposition;
+mod lists;
 
 use std::sync::Arc;
 

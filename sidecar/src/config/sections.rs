@@ -15,7 +15,7 @@ use super::{
     Audit, Check, Config, Dovecot, DovecotServer, DovecotVersion, Issuer, Metrics, Policy, PostfixServer, Rails,
     Server, Tls,
 };
-use super::{domain, evidence, issuer, policy, postfix, throttle, trust};
+use super::{chain, domain, evidence, issuer, policy, postfix, throttle, trust};
 use crate::evidence::directory::MailboxAddress;
 
 /// Most issuers: a bound for the tables that are kept per issuer.
@@ -63,13 +63,27 @@ pub(super) fn read(report: &Report<'_>, document: &DeTable<'_>, path: &Path) -> 
     let dovecot = root.optional_section("dovecot").and_then(|section| dovecot(section, &base));
     let postfix = root.optional_section("postfix").map(|section| postfix::postfix(section, &base));
     let issuers = issuers(&mut root, &base);
+    let (chains, crl) = chain::chains(&mut root, &base);
     let rails = rails(root.section("rails"));
     let throttle = throttle::throttle(root.section("throttle"));
     let policy = policy_section(root.section("policy"), &base);
     let check = check(root.section("check"), &base);
     let metrics = root.optional_section("metrics").map(metrics);
     root.finish();
-    Some(Config { server, dovecot, postfix, issuers: issuers?, rails, throttle, policy, audit, metrics, check })
+    Some(Config {
+        server,
+        dovecot,
+        postfix,
+        issuers: issuers?,
+        chains,
+        crl,
+        rails,
+        throttle,
+        policy,
+        audit,
+        metrics,
+        check,
+    })
 }
 
 fn server(mut section: Section<'_, '_>, base: &Base<'_>) -> Server {

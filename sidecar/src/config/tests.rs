@@ -1,3 +1,4 @@
+mod chain;
 mod client;
 mod trust;
 
@@ -23,6 +24,9 @@ fn folder() -> tempfile::TempDir {
         fs::write(folder.path().join(name), content).unwrap();
         fs::set_permissions(folder.path().join(name), fs::Permissions::from_mode(0o640)).unwrap();
     }
+    let igc = octroi_igc::Igc::new(octroi_igc::Names::Production).unwrap();
+    fs::write(folder.path().join("igc-sante-root.pem"), igc.root().pem()).unwrap();
+    fs::write(folder.path().join("igc-sante-organisations.pem"), igc.organisations().pem()).unwrap();
     folder
 }
 
@@ -66,6 +70,8 @@ fn the_minimal_configuration_has_the_documented_defaults() {
     assert_eq!(config.throttle, Allowance::default());
     assert_eq!((config.server.gate_group, config.server.ticket_seconds), (None, 60));
     assert!(config.dovecot.is_none() && config.postfix.is_none());
+    assert!(config.chains.is_empty());
+    assert_eq!((config.crl.refresh, config.crl.max_stale, config.crl.dovecot), (hours(1), Duration::ZERO, None));
     assert_eq!(config.rails, Rails { leeway_seconds: 5, session_max_seconds: 14_400 });
     assert_eq!(config.audit.file, Path::new("/var/lib/octroi/audit.jsonl"));
     assert_eq!(config.issuers[0].keys, KeySource::Discovery);
@@ -163,6 +169,8 @@ fn the_reference_shows_the_true_defaults() {
             "#vectors",
             "#[policy.recording]",
             "#megabytes",
+            "#certificate_sasl_socket",
+            "#certificate = ",
             "#sasl_listen",
             "#delegation_listen",
             "#gate_group",
@@ -173,6 +181,15 @@ fn the_reference_shows_the_true_defaults() {
             "#[policy.trust]",
             "#all_of",
             "#any_of",
+            "#[[chain]]",
+            "#ca_files",
+            "#test",
+            "#mailbox_domains",
+            "#imap_listen",
+            "#crl_urls",
+            "#dovecot_folder",
+            "#dovecot_version",
+            "#dovecot_reload",
         ],
     ]
     .concat();

@@ -29,13 +29,16 @@ impl Collector for Sheet {
         let mut pen = Pen(encoder);
         whole(&mut pen, &status)?;
         keys(&mut pen, &status.issuers)?;
-        introspection(&mut pen, &status.issuers)
+        introspection(&mut pen, &status.issuers)?;
+        let Some(revocations) = &self.0.revocations else { return Ok(()) };
+        let now = self.0.clock.now();
+        super::lists::write(&mut pen, &revocations.status(now), now)
     }
 }
 
 type Labels<'a> = Vec<(&'static str, &'a str)>;
 
-struct Pen<'a>(DescriptorEncoder<'a>);
+pub(super) struct Pen<'a>(DescriptorEncoder<'a>);
 
 impl Pen<'_> {
     /// Writes one metric: each row is its labels and its value.
@@ -61,7 +64,12 @@ impl Pen<'_> {
         Ok(())
     }
 
-    fn gauge<'a>(&mut self, name: &str, help: &str, rows: impl IntoIterator<Item = (Labels<'a>, u64)>) -> fmt::Result {
+    pub(super) fn gauge<'a>(
+        &mut self,
+        name: &str,
+        help: &str,
+        rows: impl IntoIterator<Item = (Labels<'a>, u64)>,
+    ) -> fmt::Result {
         self.metric(name, help, MetricType::Gauge, rows)
     }
 
