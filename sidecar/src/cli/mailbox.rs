@@ -16,6 +16,10 @@ pub(super) enum Command {
     ///
     /// Header: address,kind,persons,aliases. Kinds: PER (exactly one person), ORG (at least one), APP (none). Persons
     /// and aliases are separated by |, identifiers of one person are joined by =.
+    ///
+    /// Two more columns say which certificates open a mailbox (ORG and APP alone): structures, as in 318751275100020; and
+    /// certificates, which limits them to some: cn=NAME, issuer=NAME, sha256=FINGERPRINT, each as certificate list --long
+    /// prints it. Both are lists separated by |.
     Import {
         /// The file; - reads the input.
         file: PathBuf,
@@ -92,10 +96,21 @@ fn list(socket: &Path, mut after: String, limit: Option<usize>, output: &mut imp
             0 => "none recorded".to_owned(),
             at => moment(at),
         };
-        [mailbox.address, mailbox.kind, mailbox.persons.to_string(), last]
+        let structures = structures(&mailbox);
+        [mailbox.address, mailbox.kind, mailbox.persons.to_string(), structures, last]
     });
-    table::print(output, ["address", "kind", "persons", "last authentication"], rows)?;
+    table::print(output, ["address", "kind", "persons", "structures", "last authentication"], rows)?;
     Ok(())
+}
+
+/// Whose certificates open a mailbox; a star where not all of them do.
+fn structures(mailbox: &MailboxEntry) -> String {
+    let limited = if mailbox.certificates_limited { " *" } else { "" };
+    match &mailbox.structures[..] {
+        [] => String::new(),
+        [one] => format!("{one}{limited}"),
+        [one, rest @ ..] => format!("{one} and {} more{limited}", rest.len()),
+    }
 }
 
 /// A moment for people: RFC 3339 in UTC.

@@ -4,9 +4,11 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arc_swap::ArcSwap;
+
+use super::certificate::{Certificate, Fingerprint, StructureId};
 
 /// A national identifier (idNat) exactly as Pro Sante Connect prints it: 1 to 128 printable ASCII characters without
 /// blanks, compared byte for byte. `Debug` hides it: it names a professional.
@@ -173,6 +175,56 @@ pub struct Mailbox {
     pub persons: Vec<Person>,
     /// Other addresses from which its persons may send.
     pub aliases: Vec<MailboxAddress>,
+    /// Structures whose certificates may open it. A PER mailbox has none: a certificate names no person.
+    pub structures: Vec<StructureId>,
+    /// Which of their certificates may; shared, since most mailboxes limit nothing.
+    pub certificates: Arc<CertificateLimits>,
+}
+
+impl Mailbox {
+    /// Whether its structures and its limits let this certificate open it. Says nothing of whether the certificate is
+    /// enrolled, valid or revoked.
+    #[must_use]
+    pub fn admits(&self, certificate: &Certificate) -> bool {
+        certificate.structure().is_ok_and(|structure| self.structures.contains(&structure))
+            && self.certificates.admit(certificate)
+    }
+}
+
+/// Which certificates of its structures may open a mailbox. A list that is empty limits nothing; of each other list one
+/// value must match.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CertificateLimits {
+    /// Common names (CN), compared byte for byte.
+    pub common_names: Vec<String>,
+    /// Issuers as RFC 4514 text, compared byte for byte.
+    pub issuers: Vec<String>,
+    /// SHA-256 fingerprints.
+    pub fingerprints: Vec<Fingerprint>,
+}
+
+impl CertificateLimits {
+    /// The limits of a mailbox that has none: one for all.
+    #[must_use]
+    pub fn none() -> Arc<Self> {
+        static NONE: LazyLock<Arc<CertificateLimits>> = LazyLock::new(Arc::default);
+        Arc::clone(&NONE)
+    }
+
+    /// Limits to be kept: those that limit nothing take no room.
+    #[must_use]
+    pub fn shared(self) -> Arc<Self> {
+        if self == Self::default() { Self::none() } else { Arc::new(self) }
+    }
+
+    /// Whether a certificate is within them.
+    #[must_use]
+    pub fn admit(&self, certificate: &Certificate) -> bool {
+        let named = |name: &str| self.common_names.iter().any(|listed| listed == name);
+        (self.common_names.is_empty() || certificate.common_name().is_some_and(named))
+            && (self.issuers.is_empty() || self.issuers.iter().any(|issuer| issuer == certificate.issuer()))
+            && (self.fingerprints.is_empty() || self.fingerprints.contains(&certificate.fingerprint()))
+    }
 }
 
 /// The mailboxes at one moment.
@@ -181,6 +233,7 @@ pub struct Snapshot {
     mailboxes: Vec<Mailbox>,
     by_address: HashMap<MailboxAddress, usize>,
     by_person: HashMap<IdNat, Vec<usize>>,
+    by_structure: HashMap<StructureId, Vec<usize>>,
 }
 
 impl Snapshot {
@@ -191,6 +244,7 @@ impl Snapshot {
         mailboxes.dedup_by(|a, b| a.address == b.address);
         let mut by_address = HashMap::with_capacity(mailboxes.len());
         let mut by_person: HashMap<IdNat, Vec<usize>> = HashMap::new();
+        let mut by_structure: HashMap<StructureId, Vec<usize>> = HashMap::new();
         for (at, mailbox) in mailboxes.iter().enumerate() {
             by_address.insert(mailbox.address.clone(), at);
             for id in mailbox.persons.iter().flat_map(|p| std::iter::once(&p.id).chain(&p.synonyms)) {
@@ -199,13 +253,25 @@ impl Snapshot {
                     listed.push(at);
                 }
             }
+            for structure in &mailbox.structures {
+                let listed = by_structure.entry(structure.clone()).or_default();
+                if listed.last() != Some(&at) {
+                    listed.push(at);
+                }
+            }
         }
-        Self { mailboxes, by_address, by_person }
+        Self { mailboxes, by_address, by_person, by_structure }
     }
 
     /// Every mailbox to which `identity` is listed, in the order of addresses.
     pub fn of_person(&self, identity: &str) -> impl Iterator<Item = &Mailbox> {
         self.by_person.get(identity).into_iter().flatten().filter_map(|at| self.mailboxes.get(*at))
+    }
+
+    /// Every mailbox to which `structure` is listed, in the order of addresses. Its limits are to be looked at as well:
+    /// [`Mailbox::admits`].
+    pub fn of_structure(&self, structure: &str) -> impl Iterator<Item = &Mailbox> {
+        self.by_structure.get(structure).into_iter().flatten().filter_map(|at| self.mailboxes.get(*at))
     }
 
     /// The mailbox with this address (lower-case).
@@ -248,6 +314,8 @@ mod tests {
             kind,
             persons: persons.iter().map(|id| Person { id: IdNat::parse(id).unwrap(), synonyms: vec![] }).collect(),
             aliases: vec![],
+            structures: vec![],
+            certificates: CertificateLimits::none(),
         }
     }
 
@@ -272,6 +340,26 @@ mod tests {
         let directory = Snapshot::new(vec![one]);
         assert_eq!(directory.of_person("0100").count(), 1);
         assert_eq!(directory.of_person("8100").count(), 1);
+    }
+
+    #[test]
+    fn a_structure_finds_exactly_the_mailboxes_to_which_it_is_listed() {
+        let structure = |text| StructureId::parse(text).unwrap();
+        let mut one = mailbox("b@x.test", MailboxKind::Org, &["1"]);
+        one.structures = vec![structure("499700367909006"), structure("318751275100020")];
+        let mut other = mailbox("a@x.test", MailboxKind::App, &[]);
+        other.structures = vec![structure("499700367909006")];
+        let directory = Snapshot::new(vec![one, other, mailbox("c@x.test", MailboxKind::App, &[])]);
+        let of = |id| directory.of_structure(id).map(|m| m.address.as_str()).collect::<Vec<_>>();
+        assert_eq!(of("499700367909006"), ["a@x.test", "b@x.test"]);
+        assert_eq!(of("318751275100020"), ["b@x.test"]);
+        assert!(of("").is_empty() && of("49970036790900").is_empty());
+    }
+
+    #[test]
+    fn limits_that_limit_nothing_take_no_room_in_a_mailbox() {
+        assert!(Arc::ptr_eq(&CertificateLimits::default().shared(), &CertificateLimits::none()));
+        assert!(size_of::<Mailbox>() <= 128, "{}", size_of::<Mailbox>());
     }
 
     #[test]

@@ -12,8 +12,10 @@ use csv::ByteRecord;
 
 use super::directory::{Mailbox, MailboxAddress};
 
-/// The columns, in their order.
-pub const HEADER: [&str; 4] = ["address", "kind", "persons", "aliases"];
+/// The columns, in their order. The last two are for certificates and may be left out, with all lines alike.
+pub const HEADER: [&str; 6] = ["address", "kind", "persons", "aliases", "structures", "certificates"];
+/// Columns that no file may leave out.
+const REQUIRED: usize = 4;
 /// Problems kept with their place; the rest is counted. A file with more is not mended line by line.
 pub const MAX_PROBLEMS: usize = 10_000;
 /// Remarks kept.
@@ -149,7 +151,7 @@ fn read(file: &[u8], notes: &mut Notes) -> Vec<Line> {
     let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(file);
     let mut record = ByteRecord::new();
     let mut lines = Vec::new();
-    let mut header_seen = false;
+    let mut columns = None;
     loop {
         match reader.read_byte_record(&mut record) {
             Ok(true) => {}
@@ -159,43 +161,58 @@ fn read(file: &[u8], notes: &mut Notes) -> Vec<Line> {
                 break;
             }
         }
-        let number = record.position().map_or(0, csv::Position::line);
-        if !header_seen {
-            header_seen = true;
+        let number = record.position().map_or(0, |start| line_of(start, file));
+        let Some(columns) = columns else {
             if !header(&record, number, notes) {
                 // With other columns every line would be wrong in the same way.
                 return lines;
             }
+            columns = Some(record.len());
             continue;
-        }
-        if let Some(mailbox) = line(&record, number, notes) {
+        };
+        if let Some(mailbox) = line(&record, columns, number, notes) {
             lines.push(Line { number, mailbox });
         }
     }
-    if !header_seen {
-        notes.bad(1, 0, format!("expected the header {}, found an empty file", HEADER.join(",")));
+    if columns.is_none() {
+        notes.bad(1, 0, format!("expected the header {}, found an empty file", wanted()));
     }
     lines
 }
 
+/// The line on which a record stands. The reader takes it to start right behind the last one: within a CRLF, or at lines
+/// without anything.
+fn line_of(start: &csv::Position, file: &[u8]) -> u64 {
+    let from = usize::try_from(start.byte()).unwrap_or(usize::MAX);
+    let between = file.get(from..).unwrap_or_default().iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
+    start.line() + between.filter(|byte| **byte == b'\n').count() as u64
+}
+
 fn header(record: &ByteRecord, number: u64, notes: &mut Notes) -> bool {
-    if record.iter().eq(HEADER.iter().map(|name| name.as_bytes())) {
+    let known = record.iter().eq(HEADER.iter().take(record.len()).map(|name| name.as_bytes()));
+    if known && (REQUIRED..=HEADER.len()).contains(&record.len()) {
         return true;
     }
-    let wanted = HEADER.join(",");
+    let wanted = wanted();
     let whole = record.as_slice();
     let hint = if whole.contains(&b';') || whole.contains(&b'\t') { "; columns are separated by commas" } else { "" };
     notes.bad(number, 0, format!("expected the header {wanted}{hint}"));
     false
 }
 
-fn line(record: &ByteRecord, number: u64, notes: &mut Notes) -> Option<Mailbox> {
+/// The header as it is asked for.
+fn wanted() -> String {
+    let (required, optional) = HEADER.split_at(REQUIRED);
+    format!("{} (and for certificates: {})", required.join(","), optional.join(","))
+}
+
+fn line(record: &ByteRecord, columns: usize, number: u64, notes: &mut Notes) -> Option<Mailbox> {
     if record.as_slice().len() > MAX_LINE {
         notes.bad(number, 0, format!("expected at most {MAX_LINE} bytes in a line; is a quote left open?"));
         return None;
     }
-    if record.len() != HEADER.len() {
-        notes.bad(number, 0, format!("expected {} columns, found {}", HEADER.len(), record.len()));
+    if record.len() != columns {
+        notes.bad(number, 0, format!("expected {columns} columns, found {}", record.len()));
         return None;
     }
     let mut texts = [""; HEADER.len()];

@@ -1,7 +1,8 @@
 //! The contract, as tests that every store must pass.
 
 use super::*;
-use crate::evidence::directory::{IdNat, MailboxKind, Person};
+use crate::evidence::certificate::StructureId;
+use crate::evidence::directory::{CertificateLimits, IdNat, MailboxKind, Person};
 use crate::evidence::trust_space::DomainName;
 
 /// Runs the whole contract; `reopen` closes the store and opens the same one again.
@@ -18,6 +19,40 @@ pub(super) async fn holds<S: Store>(mut store: S, reopen: impl Fn(S) -> S) {
     a_list_of_the_trust_space_comes_back_as_it_went_in(&store).await;
     store = reopen(store);
     assert_eq!(store.load_trust_space().await.unwrap(), Some(trust_list(&["b.test", "c.test"], 20)));
+    certificates_come_back_and_keep_their_dates(&store).await;
+    store = reopen(store);
+    assert_eq!(store.load_certificates().await.unwrap().whole.len(), 3);
+    a_withdrawal_is_for_good(&store).await;
+    store = reopen(store);
+    assert_eq!(withdrawn(&store, b"one").await, Some(UnixSeconds(30)));
+}
+
+fn certificate(der: &[u8], enrolled_at: u64) -> StoredCertificate {
+    StoredCertificate { der: der.to_vec(), enrolled_at: UnixSeconds(enrolled_at), withdrawn_at: None }
+}
+
+async fn withdrawn(store: &impl Store, der: &[u8]) -> Option<UnixSeconds> {
+    let all = store.load_certificates().await.unwrap().whole;
+    all.into_iter().find(|stored| stored.der == der).unwrap().withdrawn_at
+}
+
+async fn certificates_come_back_and_keep_their_dates(store: &impl Store) {
+    assert_eq!(store.load_certificates().await.unwrap().whole, vec![]);
+    store.enrol(vec![certificate(b"one", 10), certificate(b"two", 10)]).await.unwrap();
+    store.enrol(vec![certificate(b"two", 20), certificate(b"three", 20)]).await.unwrap();
+    let mut expected = vec![certificate(b"one", 10), certificate(b"two", 10), certificate(b"three", 20)];
+    expected.sort_by_key(|stored| Fingerprint::of(&stored.der));
+    assert_eq!(store.load_certificates().await.unwrap().whole, expected);
+}
+
+async fn a_withdrawal_is_for_good(store: &impl Store) {
+    assert!(!store.withdraw(Fingerprint::of(b"nobody's"), UnixSeconds(30)).await.unwrap());
+    assert!(store.withdraw(Fingerprint::of(b"one"), UnixSeconds(30)).await.unwrap());
+    assert!(!store.withdraw(Fingerprint::of(b"one"), UnixSeconds(40)).await.unwrap());
+    store.enrol(vec![certificate(b"one", 50)]).await.unwrap();
+    assert_eq!(withdrawn(store, b"one").await, Some(UnixSeconds(30)));
+    assert_eq!(withdrawn(store, b"two").await, None);
+    assert_eq!(store.load_certificates().await.unwrap().whole.len(), 3);
 }
 
 async fn a_list_of_the_trust_space_comes_back_as_it_went_in(store: &impl Store) {
@@ -48,6 +83,8 @@ async fn a_replacement_replaces_everything(store: &impl Store) {
     changed.remove(0);
     changed[0].persons.reverse();
     changed[0].aliases.clear();
+    changed[0].structures.reverse();
+    changed[0].certificates = CertificateLimits::none();
     store.replace_directory(changed.clone()).await.unwrap();
     assert_eq!(store.load_directory().await.unwrap(), changed);
     store.replace_directory(vec![]).await.unwrap();
@@ -93,12 +130,15 @@ pub(super) fn page(after: &str, limit: u32) -> Page {
 pub(super) fn directory() -> Vec<Mailbox> {
     let id = |text: &str| IdNat::parse(text).unwrap();
     let address = |text: &str| MailboxAddress::parse(text).unwrap();
+    let structure = |text: &str| StructureId::parse(text).unwrap();
     vec![
         Mailbox {
             address: address("a@x.test"),
             kind: MailboxKind::Per,
             persons: vec![Person { id: id("899700000011"), synonyms: vec![id("0750011"), id("0750012")] }],
             aliases: vec![address("a.b@x.test")],
+            structures: vec![],
+            certificates: CertificateLimits::none(),
         },
         Mailbox {
             address: address("b@x.test"),
@@ -108,7 +148,21 @@ pub(super) fn directory() -> Vec<Mailbox> {
                 Person { id: id("899700000011"), synonyms: vec![id("0750011")] },
             ],
             aliases: vec![address("z@x.test"), address("y@x.test")],
+            structures: vec![structure("499700367909006"), structure("318751275100020")],
+            certificates: CertificateLimits {
+                common_names: vec!["DRIMbox".to_owned(), "b, \u{e9}".to_owned()],
+                issuers: vec!["CN=AC,OU=0002 187512751".to_owned()],
+                fingerprints: vec![Fingerprint::of(b"two"), Fingerprint::of(b"one")],
+            }
+            .shared(),
         },
-        Mailbox { address: address("c@x.test"), kind: MailboxKind::App, persons: vec![], aliases: vec![] },
+        Mailbox {
+            address: address("c@x.test"),
+            kind: MailboxKind::App,
+            persons: vec![],
+            aliases: vec![],
+            structures: vec![structure("318751275100020")],
+            certificates: CertificateLimits::none(),
+        },
     ]
 }

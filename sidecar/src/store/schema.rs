@@ -41,6 +41,30 @@ const MIGRATIONS: &[&str] = &[
     ) STRICT;
     CREATE TABLE trust_space_domain (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 ",
+    "
+    -- Structures whose certificates may open a mailbox.
+    CREATE TABLE mailbox_structure (
+        mailbox TEXT NOT NULL REFERENCES mailbox ON DELETE CASCADE,
+        position INTEGER NOT NULL,
+        structure TEXT NOT NULL,
+        PRIMARY KEY (mailbox, position)
+    ) STRICT, WITHOUT ROWID;
+    -- Which of their certificates may: what is cn, issuer or sha256.
+    CREATE TABLE certificate_limit (
+        mailbox TEXT NOT NULL REFERENCES mailbox ON DELETE CASCADE,
+        what TEXT NOT NULL,
+        position INTEGER NOT NULL,
+        value TEXT NOT NULL,
+        PRIMARY KEY (mailbox, what, position)
+    ) STRICT, WITHOUT ROWID;
+    -- Enrolled certificates. What was withdrawn stays, so that it is not enrolled again.
+    CREATE TABLE certificate (
+        fingerprint TEXT PRIMARY KEY,
+        der BLOB NOT NULL,
+        enrolled_at INTEGER NOT NULL,
+        withdrawn_at INTEGER
+    ) STRICT;
+",
 ];
 
 /// Brings the store to the current version.
@@ -77,6 +101,18 @@ mod tests {
         migrate(&mut connection).unwrap();
         connection.execute("INSERT INTO migration VALUES (99, 'later')", []).unwrap();
         assert!(matches!(migrate(&mut connection), Err(StoreError::Newer { found: 99, .. })));
+    }
+
+    #[test]
+    fn a_store_of_the_version_before_keeps_what_it_held() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        let (before, _) = MIGRATIONS.split_at(2);
+        migrate_with(&mut connection, before).unwrap();
+        connection.execute("INSERT INTO mailbox VALUES ('a@x.test', 'APP')", []).unwrap();
+        migrate(&mut connection).unwrap();
+        let kept: String = connection.query_row("SELECT address FROM mailbox", [], |row| row.get(0)).unwrap();
+        assert_eq!(kept, "a@x.test");
+        connection.execute("INSERT INTO mailbox_structure VALUES ('a@x.test', 0, '31')", []).unwrap();
     }
 
     #[test]

@@ -1,11 +1,16 @@
 //! The directory's part of the embedded store: reads it whole, and writes only what an import changed.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rusqlite::{Connection, Transaction, params};
 
 use super::StoreError;
-use crate::evidence::directory::{IdNat, Mailbox, MailboxAddress, MailboxKind, Person};
+use crate::evidence::certificate::{Fingerprint, StructureId};
+use crate::evidence::directory::{CertificateLimits, IdNat, Mailbox, MailboxAddress, MailboxKind, Person};
+
+/// Kinds of limits on certificates, as they stand in the table.
+const LIMITS: [&str; 3] = ["cn", "issuer", "sha256"];
 
 /// Every mailbox, in the order of addresses, as of one moment.
 pub(super) fn load(connection: &Connection) -> Result<Vec<Mailbox>, StoreError> {
@@ -14,7 +19,14 @@ pub(super) fn load(connection: &Connection) -> Result<Vec<Mailbox>, StoreError> 
     let mut mailboxes = BTreeMap::new();
     each(&transaction, "SELECT address, kind, 0, 0 FROM mailbox", |address, kind, _, _| {
         let kind = MailboxKind::parse(kind).ok_or("an unknown kind of mailbox")?;
-        let empty = Mailbox { address: parse(address)?, kind, persons: vec![], aliases: vec![] };
+        let empty = Mailbox {
+            address: parse(address)?,
+            kind,
+            persons: vec![],
+            aliases: vec![],
+            structures: vec![],
+            certificates: CertificateLimits::none(),
+        };
         mailboxes.insert(address.to_owned(), empty);
         Ok(())
     })?;
@@ -33,7 +45,34 @@ pub(super) fn load(connection: &Connection) -> Result<Vec<Mailbox>, StoreError> 
         mailboxes.get_mut(mailbox).ok_or("an alias of no mailbox")?.aliases.push(parse(address)?);
         Ok(())
     })?;
+    certificates(&transaction, &mut mailboxes)?;
     Ok(mailboxes.into_values().collect())
+}
+
+/// What certificates may open each mailbox.
+fn certificates(transaction: &Transaction<'_>, mailboxes: &mut BTreeMap<String, Mailbox>) -> Result<(), StoreError> {
+    let structures = "SELECT mailbox, structure, position, 0 FROM mailbox_structure ORDER BY mailbox, position";
+    each(transaction, structures, |mailbox, structure, _, _| {
+        let structure = StructureId::parse(structure).map_err(|_| "an impossible structure")?;
+        mailboxes.get_mut(mailbox).ok_or("a structure of no mailbox")?.structures.push(structure);
+        Ok(())
+    })?;
+    for what in LIMITS {
+        let limits = format!(
+            "SELECT mailbox, value, position, 0 FROM certificate_limit WHERE what = '{what}' ORDER BY mailbox, position"
+        );
+        each(transaction, &limits, |mailbox, value, _, _| {
+            let mailbox = mailboxes.get_mut(mailbox).ok_or("a limit of no mailbox")?;
+            let limits = Arc::make_mut(&mut mailbox.certificates);
+            match what {
+                "cn" => limits.common_names.push(value.to_owned()),
+                "issuer" => limits.issuers.push(value.to_owned()),
+                _ => limits.fingerprints.push(Fingerprint::parse(value).map_err(|_| "an impossible fingerprint")?),
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
 }
 
 /// Puts `mailboxes` in the place of the directory, in one transaction that touches only what differs: a large
@@ -45,7 +84,10 @@ pub(super) fn replace(connection: &mut Connection, mailboxes: &[Mailbox]) -> Res
     let mut present: BTreeMap<MailboxAddress, Mailbox> = match present {
         Some(present) => present.into_iter().map(|mailbox| (mailbox.address.clone(), mailbox)).collect(),
         None => {
-            transaction.execute_batch("DELETE FROM alias; DELETE FROM person; DELETE FROM mailbox;")?;
+            transaction.execute_batch(
+                "DELETE FROM certificate_limit; DELETE FROM mailbox_structure; DELETE FROM alias; DELETE FROM person;
+                 DELETE FROM mailbox;",
+            )?;
             BTreeMap::new()
         }
     };
@@ -67,7 +109,7 @@ pub(super) fn replace(connection: &mut Connection, mailboxes: &[Mailbox]) -> Res
 }
 
 fn remove(transaction: &Transaction<'_>, address: &MailboxAddress) -> Result<(), StoreError> {
-    // Persons and aliases go with it (ON DELETE CASCADE).
+    // Persons, aliases, structures and limits go with it (ON DELETE CASCADE).
     transaction.prepare_cached("DELETE FROM mailbox WHERE address = ?1")?.execute([address.as_str()])?;
     Ok(())
 }
@@ -86,6 +128,20 @@ fn insert(transaction: &Transaction<'_>, mailbox: &Mailbox) -> Result<(), StoreE
     let mut row = transaction.prepare_cached("INSERT INTO alias (mailbox, position, address) VALUES (?1, ?2, ?3)")?;
     for (position, alias) in (0_i64..).zip(&mailbox.aliases) {
         row.execute(params![address, position, alias.as_str()])?;
+    }
+    let mut row = transaction
+        .prepare_cached("INSERT INTO mailbox_structure (mailbox, position, structure) VALUES (?1, ?2, ?3)")?;
+    for (position, structure) in (0_i64..).zip(&mailbox.structures) {
+        row.execute(params![address, position, structure.as_str()])?;
+    }
+    let CertificateLimits { common_names, issuers, fingerprints } = &*mailbox.certificates;
+    let fingerprints: Vec<_> = fingerprints.iter().map(ToString::to_string).collect();
+    let mut row = transaction
+        .prepare_cached("INSERT INTO certificate_limit (mailbox, what, position, value) VALUES (?1, ?2, ?3, ?4)")?;
+    for (what, values) in LIMITS.into_iter().zip([common_names, issuers, &fingerprints]) {
+        for (position, value) in (0_i64..).zip(values) {
+            row.execute(params![address, what, position, value])?;
+        }
     }
     Ok(())
 }
