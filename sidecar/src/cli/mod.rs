@@ -5,6 +5,7 @@
 
 mod admin;
 mod author;
+mod certificate;
 pub mod check;
 mod import;
 mod mailbox;
@@ -47,6 +48,13 @@ enum Command {
         admin: admin::Socket,
         #[command(subcommand)]
         command: mailbox::Command,
+    },
+    /// The certificates of structures that open mailboxes, in the running sidecar.
+    Certificate {
+        #[command(flatten)]
+        admin: admin::Socket,
+        #[command(subcommand)]
+        command: certificate::Command,
     },
     /// The releases of the policy, in the running sidecar.
     Policy {
@@ -99,6 +107,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Check(options) => check::run(&cli.config, &options, &mut output),
         Command::Mailbox { admin, command } => {
             mailbox::run(&admin.find(&cli.config)?, command, &mut output).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Certificate { admin, command } => {
+            certificate::run(&admin.find(&cli.config)?, command, &mut output).map(|()| ExitCode::SUCCESS)
         }
         Command::Policy { command: policy::Command::Author(command), .. } => author::run(command, &mut output),
         Command::Policy { admin, command } => {

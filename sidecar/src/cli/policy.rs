@@ -29,7 +29,7 @@ const SHOWN: usize = 12;
 pub(super) struct Why {
     /// Why, for the record: one line.
     #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
-    reason: String,
+    pub(super) reason: String,
 }
 
 #[derive(Debug, clap::Subcommand)]

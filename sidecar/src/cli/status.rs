@@ -1,12 +1,16 @@
-//! `octroi status`: what the running sidecar is made of, in what state its providers are, and what it counted.
+//! `octroi status`: what the running sidecar is made of, in what state its providers and its revocation lists are, and what
+//! it counted.
 
+mod revocation;
+
+use std::fmt::Write as _;
 use std::io::Write;
 use std::path::Path;
 
 use super::mailbox::moment;
 use super::{admin, table};
 use crate::proto::status_client::StatusClient;
-use crate::proto::{GetStatusRequest, GetStatusResponse, IntrospectionStatus, IssuerStatus};
+use crate::proto::{CertificatesStatus, GetStatusRequest, GetStatusResponse, IntrospectionStatus, IssuerStatus};
 
 pub(super) fn run(socket: &Path, output: &mut impl Write) -> anyhow::Result<()> {
     let status = admin::ask(socket, |channel| async {
@@ -36,6 +40,7 @@ fn print(status: &GetStatusResponse, output: &mut impl Write) -> anyhow::Result<
         ],
         ["mailboxes".to_owned(), status.mailboxes.to_string()],
         ["trust space".to_owned(), trust_space],
+        ["certificates".to_owned(), certificates(&status.certificates.unwrap_or_default())],
     ];
     if status.policy_probation_until != 0 {
         let until = moment(status.policy_probation_until);
@@ -54,12 +59,30 @@ fn print(status: &GetStatusResponse, output: &mut impl Write) -> anyhow::Result<
         writeln!(output)?;
         table::print(output, ["issuer", ""], issuer(status))?;
     }
+    if let Some(status) = &status.revocation {
+        writeln!(output)?;
+        revocation::print(status, output)?;
+    }
     writeln!(output)?;
     let mut counters: Vec<[String; 2]> =
         status.counters.iter().map(|(name, count)| [name.clone(), count.to_string()]).collect();
     counters.sort();
     table::print(output, ["counter", "since the start"], counters)?;
     Ok(())
+}
+
+fn certificates(status: &CertificatesStatus) -> String {
+    let CertificatesStatus { enrolled, expiring, expired, chain_unknown } = *status;
+    let mut text = format!("{enrolled} enrolled");
+    let mut add = |count: u64, what: &str| {
+        if count > 0 {
+            let _ = write!(text, ", {count} {what}");
+        }
+    };
+    add(expiring, "EXPIRE within 60 days");
+    add(expired, "HAVE EXPIRED");
+    add(chain_unknown, "of NO CONFIGURED CHAIN");
+    text
 }
 
 fn issuer(issuer: &IssuerStatus) -> Vec<[String; 2]> {
@@ -170,6 +193,17 @@ mod tests {
         let list = TrustSpaceStatus { generated: "2026-11-20".to_owned(), imported_at: 0, domains: 8655 };
         let text = printed(&GetStatusResponse { trust_space: Some(list), ..GetStatusResponse::default() });
         assert!(text.contains("8655 domains, list of 2026-11-20, imported 1970-01-01T00:00:00Z"), "{text}");
+    }
+
+    #[test]
+    fn certificates_that_need_somebody_are_counted_apart() {
+        assert!(printed(&GetStatusResponse::default()).contains("0 enrolled "));
+        let all = CertificatesStatus { enrolled: 9, expiring: 2, expired: 1, chain_unknown: 3 };
+        let text = printed(&GetStatusResponse { certificates: Some(all), ..GetStatusResponse::default() });
+        assert!(
+            text.contains("9 enrolled, 2 EXPIRE within 60 days, 1 HAVE EXPIRED, 3 of NO CONFIGURED CHAIN"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Nothing here opens a mailbox: a probe token opens the canary alone, and an import goes through the same checks as
 //! every other.
 
+mod certificates;
 mod import;
 mod overview;
 mod policies;
@@ -15,6 +16,7 @@ use tonic::transport::Error;
 use tonic::{Request, Response, Status};
 use tonic_types::{ErrorDetails, PreconditionViolation, StatusExt as _};
 
+pub use self::certificates::{CertificatesParts, CertificatesService};
 pub use self::import::Importer;
 pub use self::overview::{Counts, Overview};
 use self::policies::PoliciesService;
@@ -23,8 +25,9 @@ pub use self::trust_space::TrustSpaceImporter;
 use super::grpc::{ERROR_DOMAIN, server};
 use super::probe::{ProbeError, Probes};
 use super::unix::UnixDoor;
-use crate::evidence::directory::Directory;
+use crate::evidence::directory::{CertificateLimits, Directory};
 use crate::proto;
+use crate::proto::certificates_server::CertificatesServer;
 use crate::proto::mailboxes_server::{Mailboxes, MailboxesServer};
 use crate::proto::policies_server::PoliciesServer;
 use crate::proto::probe_server::{Probe, ProbeServer};
@@ -37,6 +40,8 @@ use crate::throttle::Throttle;
 
 /// Largest request, bytes: a directory of half a million mailboxes.
 pub const MAX_REQUEST: usize = 64 * 1024 * 1024;
+/// Largest request with certificates, bytes: files of one MiB with their names.
+const MAX_CERTIFICATES: usize = 2 * 1024 * 1024;
 /// Mailboxes in a list when the caller does not say.
 const DEFAULT_LIMIT: u32 = 100;
 /// Mailboxes in a list at most.
@@ -48,6 +53,8 @@ pub struct AdminDoor {
     pub importer: Importer,
     /// Imports lists of the trust space.
     pub trust_space: TrustSpaceImporter,
+    /// Enrolled certificates.
+    pub certificates: CertificatesService,
     /// Whose mailbox it is.
     pub directory: Directory,
     /// What outlives the process.
@@ -73,6 +80,7 @@ impl AdminDoor {
         let router = router
             .add_service(MailboxesServer::new(mailboxes).max_decoding_message_size(MAX_REQUEST))
             .add_service(TrustSpaceServer::new(self.trust_space).max_decoding_message_size(MAX_REQUEST))
+            .add_service(CertificatesServer::new(self.certificates).max_decoding_message_size(MAX_CERTIFICATES))
             .add_service(ProbeServer::new(ProbeService(self.probes)))
             .add_service(ThrottleServer::new(ThrottleService(self.throttle)))
             .add_service(PoliciesServer::new(PoliciesService(self.releases)).max_decoding_message_size(MAX_REQUEST))
@@ -118,6 +126,8 @@ impl Mailboxes for MailboxesService {
                 kind: mailbox.kind.code().to_owned(),
                 persons: u32::try_from(mailbox.persons.len()).unwrap_or(u32::MAX),
                 last_authentication: listed.last.map_or(0, |(at, _)| at.0),
+                structures: mailbox.structures.iter().map(ToString::to_string).collect(),
+                certificates_limited: *mailbox.certificates != CertificateLimits::default(),
             })
         });
         Ok(Response::new(proto::ListMailboxesResponse { mailboxes: mailboxes.collect(), next }))

@@ -1,9 +1,11 @@
-//! What outlives the process: the mailbox directory, the trust space, and when each mailbox was last authenticated.
+//! What outlives the process: the mailbox directory, the trust space, enrolled certificates, and when each mailbox was
+//! last authenticated.
 //!
 //! One contract, one test suite for all that keep it. A store never decides anything and knows no token.
 
 mod schema;
 mod sqlite;
+mod sqlite_certificates;
 mod sqlite_directory;
 mod sqlite_trust_space;
 
@@ -13,6 +15,7 @@ use async_trait::async_trait;
 
 pub use self::sqlite::Sqlite;
 use crate::clock::UnixSeconds;
+use crate::evidence::certificate::Fingerprint;
 use crate::evidence::directory::{Mailbox, MailboxAddress};
 use crate::evidence::trust_space::TrustList;
 
@@ -44,6 +47,25 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Nothing was changed.
     async fn replace_trust_space(&self, list: TrustList) -> Result<(), StoreError>;
 
+    /// Every certificate that was ever enrolled, in the order of fingerprints. One that is not what its fingerprint says
+    /// is told in the log and left out.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    async fn load_certificates(&self) -> Result<StoredCertificates, StoreError>;
+
+    /// Adds certificates, entirely or not at all. One that is there already keeps its dates, that of its withdrawal too.
+    ///
+    /// # Errors
+    /// Nothing was changed.
+    async fn enrol(&self, certificates: Vec<StoredCertificate>) -> Result<(), StoreError>;
+
+    /// Marks a certificate as withdrawn, for good. Whether it did: `false` where it is not there, or is withdrawn already.
+    ///
+    /// # Errors
+    /// Nothing was changed.
+    async fn withdraw(&self, certificate: Fingerprint, at: UnixSeconds) -> Result<bool, StoreError>;
+
     /// Records that a mailbox was authenticated; an older moment than the recorded one changes nothing.
     ///
     /// # Errors
@@ -71,21 +93,44 @@ pub struct Authentication {
     pub means: Means,
 }
 
+/// An enrolled certificate as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredCertificate {
+    /// The certificate. The store does not read it.
+    pub der: Vec<u8>,
+    /// When it was first enrolled.
+    pub enrolled_at: UnixSeconds,
+    /// When the operator withdrew it.
+    pub withdrawn_at: Option<UnixSeconds>,
+}
+
+/// Every enrolled certificate.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoredCertificates {
+    /// Those that are as they were enrolled, in the order of fingerprints.
+    pub whole: Vec<StoredCertificate>,
+    /// Those whose content is damaged, with the moment of their withdrawal.
+    pub damaged: Vec<(Fingerprint, Option<UnixSeconds>)>,
+}
+
 /// By what a mailbox was authenticated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Means {
     /// A token of a provider.
     Psc,
+    /// A client certificate of a structure (AUTH_CLI).
+    Certificate,
     /// Another SASL mechanism, by its name in upper case.
     Mechanism(String),
 }
 
 impl Means {
-    /// The word kept in the store: `PSC`, or the mechanism. No SASL mechanism is called PSC.
+    /// The word kept in the store: `PSC`, `AUTH_CLI`, or the mechanism. No SASL mechanism is called so.
     #[must_use]
     pub fn code(&self) -> &str {
         match self {
             Self::Psc => "PSC",
+            Self::Certificate => "AUTH_CLI",
             Self::Mechanism(name) => name,
         }
     }
@@ -95,6 +140,7 @@ impl Means {
     pub fn from_code(code: &str) -> Self {
         match code {
             "PSC" => Self::Psc,
+            "AUTH_CLI" => Self::Certificate,
             name => Self::Mechanism(name.to_owned()),
         }
     }

@@ -15,9 +15,13 @@ use async_trait::async_trait;
 use rusqlite::{Connection, params};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Authentication, LastAuthentication, Means, Page, Store, StoreError, WRITE_DEADLINE, schema};
-use super::{sqlite_directory as directory, sqlite_trust_space as trust_space};
+use super::{
+    Authentication, LastAuthentication, Means, Page, Store, StoreError, StoredCertificate, StoredCertificates,
+    WRITE_DEADLINE, schema,
+};
+use super::{sqlite_certificates as certificates, sqlite_directory as directory, sqlite_trust_space as trust_space};
 use crate::clock::UnixSeconds;
+use crate::evidence::certificate::Fingerprint;
 use crate::evidence::directory::{Mailbox, MailboxAddress};
 use crate::evidence::trust_space::TrustList;
 
@@ -39,6 +43,8 @@ enum Write {
     Authentication(Authentication, oneshot::Sender<Result<(), StoreError>>),
     Directory(Vec<Mailbox>, oneshot::Sender<Result<(), StoreError>>),
     TrustSpace(TrustList, oneshot::Sender<Result<(), StoreError>>),
+    Enrol(Vec<StoredCertificate>, oneshot::Sender<Result<(), StoreError>>),
+    Withdraw(Fingerprint, UnixSeconds, oneshot::Sender<Result<bool, StoreError>>),
 }
 
 impl Sqlite {
@@ -123,6 +129,22 @@ impl Store for Sqlite {
         answered.await.map_err(|_| gone())?
     }
 
+    async fn load_certificates(&self) -> Result<StoredCertificates, StoreError> {
+        self.read(certificates::load).await
+    }
+
+    async fn enrol(&self, certificates: Vec<StoredCertificate>) -> Result<(), StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.enqueue(Write::Enrol(certificates, answer))?;
+        answered.await.map_err(|_| gone())?
+    }
+
+    async fn withdraw(&self, certificate: Fingerprint, at: UnixSeconds) -> Result<bool, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.enqueue(Write::Withdraw(certificate, at, answer))?;
+        answered.await.map_err(|_| gone())?
+    }
+
     async fn record_authentication(&self, authentication: Authentication) -> Result<(), StoreError> {
         let (answer, answered) = oneshot::channel();
         self.enqueue(Write::Authentication(authentication, answer))?;
@@ -172,6 +194,14 @@ fn write_all(mut connection: Connection, mut queue: mpsc::Receiver<Write>) {
                 Write::TrustSpace(list, answer) => {
                     commit_group(&mut connection, std::mem::take(&mut group));
                     drop(answer.send(trust_space::replace(&mut connection, &list)));
+                }
+                Write::Enrol(all, answer) => {
+                    commit_group(&mut connection, std::mem::take(&mut group));
+                    drop(answer.send(certificates::enrol(&mut connection, &all)));
+                }
+                Write::Withdraw(certificate, at, answer) => {
+                    commit_group(&mut connection, std::mem::take(&mut group));
+                    drop(answer.send(certificates::withdraw(&connection, certificate, at)));
                 }
             }
         }

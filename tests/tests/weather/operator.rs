@@ -32,6 +32,8 @@ impl Desk {
             introspection: sky.providers.iter().map(|p| p.issuer().to_owned()).zip(modes).collect(),
             directory: Directory::default(),
             trust_space: TrustSpace::default(),
+            enrolment: octroi::evidence::certificate::enrolled::Enrolment::default(),
+            revocations: None,
             counts: vec![Box::new(|| vec![("decisions_allowed".to_owned(), 7)])],
             clock: octroi::clock::Clock::manual(sky.now()),
         });

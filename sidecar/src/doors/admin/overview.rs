@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use tonic::{Request, Response, Status};
 
+use super::certificates::revocation::picture;
 use crate::clock::{Clock, UnixSeconds};
 use crate::config::IntrospectionMode;
+use crate::evidence::certificate::Revocations;
+use crate::evidence::certificate::enrolled::{Enrolment, Set, Standing};
 use crate::evidence::directory::Directory;
 use crate::evidence::introspection::{BreakerState, IntrospectionStatus};
 use crate::evidence::keys::{Origin, Skipped};
@@ -29,6 +32,10 @@ pub struct Overview {
     pub directory: Directory,
     /// To whom one may send.
     pub trust_space: TrustSpace,
+    /// The enrolled certificates.
+    pub enrolment: Enrolment,
+    /// Revocation lists of client certificates' authorities. `None`: no chain is configured.
+    pub revocations: Option<Revocations>,
     /// Counters of every part that has some.
     pub counts: Vec<Counts>,
     /// The clock.
@@ -72,6 +79,8 @@ impl Overview {
                 imported_at: list.imported.0,
                 domains: list.domains.len() as u64,
             }),
+            certificates: Some(certificates(&self.enrolment.snapshot(), self.clock.now())),
+            revocation: self.revocations.as_ref().map(|lists| picture(lists, self.clock.now())),
             counters: self.counts.iter().flat_map(|counts| counts()).collect(),
         }
     }
@@ -113,6 +122,22 @@ fn not_ready(issuers: &[proto::IssuerStatus]) -> String {
         error => format!("{}: {error}", issuer.issuer),
     });
     format!("no issuer has usable keys ({})", each.collect::<Vec<_>>().join("; "))
+}
+
+/// How many certificates there are, and how many need somebody.
+fn certificates(set: &Set, now: UnixSeconds) -> proto::CertificatesStatus {
+    let mut status = proto::CertificatesStatus::default();
+    for standing in set.all().iter().map(|enrolled| enrolled.standing(now)) {
+        match standing {
+            Standing::Good | Standing::NotYetValid => {}
+            Standing::ExpiresSoon => status.expiring += 1,
+            Standing::Expired => status.expired += 1,
+            Standing::ChainUnknown => status.chain_unknown += 1,
+            Standing::Withdrawn => continue,
+        }
+        status.enrolled += 1;
+    }
+    status
 }
 
 fn introspection(status: &IntrospectionStatus) -> proto::IntrospectionStatus {

@@ -24,7 +24,7 @@ impl Policies for PoliciesService {
         &self,
         request: Request<proto::StagePolicyRequest>,
     ) -> Result<Response<proto::StagePolicyResponse>, Status> {
-        let uid = uid(&request)?;
+        let uid = Some(uid(&request)?);
         let proto::StagePolicyRequest {
             component,
             settings,
@@ -49,7 +49,7 @@ impl Policies for PoliciesService {
         &self,
         request: Request<proto::ActivatePolicyRequest>,
     ) -> Result<Response<proto::ActivatePolicyResponse>, Status> {
-        let uid = uid(&request)?;
+        let uid = Some(uid(&request)?);
         let proto::ActivatePolicyRequest { release, reason, percent, identities, only_newer } = request.into_inner();
         let (releases, portion) = (Arc::clone(&self.0), Portion { percent, identities });
         let rule = if only_newer { Versions::OnlyNewer } else { Versions::Any };
@@ -63,7 +63,7 @@ impl Policies for PoliciesService {
         &self,
         request: Request<proto::ShadowPolicyRequest>,
     ) -> Result<Response<proto::ShadowPolicyResponse>, Status> {
-        let uid = uid(&request)?;
+        let uid = Some(uid(&request)?);
         let proto::ShadowPolicyRequest { release, reason } = request.into_inner();
         let releases = Arc::clone(&self.0);
         whole(async move { releases.shadow(&release, Who { uid, reason }).await }).await?;
@@ -84,7 +84,7 @@ impl Policies for PoliciesService {
         &self,
         request: Request<proto::RollbackPolicyRequest>,
     ) -> Result<Response<proto::RollbackPolicyResponse>, Status> {
-        let uid = uid(&request)?;
+        let uid = Some(uid(&request)?);
         let reason = request.into_inner().reason;
         let releases = Arc::clone(&self.0);
         let standing = whole(async move { releases.roll_back(Who { uid, reason }).await }).await?;
@@ -95,7 +95,7 @@ impl Policies for PoliciesService {
         &self,
         request: Request<proto::RetirePolicyRequest>,
     ) -> Result<Response<proto::RetirePolicyResponse>, Status> {
-        let uid = uid(&request)?;
+        let uid = Some(uid(&request)?);
         let proto::RetirePolicyRequest { release, reason } = request.into_inner();
         let releases = Arc::clone(&self.0);
         whole(async move { releases.retire(&release, Who { uid, reason }).await }).await?;
@@ -130,9 +130,9 @@ async fn whole<T: Send + 'static>(
 }
 
 /// Who is at the other end, as the kernel told when they connected.
-fn uid<T>(request: &Request<T>) -> Result<Option<u32>, Status> {
+pub(super) fn uid<T>(request: &Request<T>) -> Result<u32, Status> {
     let peer = request.extensions().get::<UdsConnectInfo>().and_then(|info| info.peer_cred);
-    peer.map(|peer| Some(peer.uid())).ok_or_else(|| Status::internal("the kernel does not tell who asks"))
+    peer.map(|peer| peer.uid()).ok_or_else(|| Status::internal("the kernel does not tell who asks"))
 }
 
 fn active(standing: &Standing) -> Option<proto::PolicyRelease> {

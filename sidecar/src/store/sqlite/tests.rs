@@ -110,3 +110,23 @@ async fn acknowledging_child() {
         writeln!(std::io::stdout(), "acknowledged {at}").unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_damaged_certificate_is_mended_by_enrolling_it_again_and_keeps_its_withdrawal() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(folder.path()).unwrap();
+    let stored = |der: &[u8]| StoredCertificate { der: der.to_vec(), enrolled_at: UnixSeconds(7), withdrawn_at: None };
+    let prints = [b"one", b"two"].map(|der| Fingerprint::of(der));
+    store.enrol(vec![stored(b"one"), stored(b"two")]).await.unwrap();
+    assert!(store.withdraw(prints[1], UnixSeconds(9)).await.unwrap());
+    let by_hand = Connection::open(folder.path().join("octroi.sqlite")).unwrap();
+    by_hand.execute("UPDATE certificate SET der = x'00'", []).unwrap();
+    let mut damaged = store.load_certificates().await.unwrap().damaged;
+    damaged.sort_by_key(|(_, withdrawn_at)| *withdrawn_at);
+    assert_eq!(damaged, [(prints[0], None), (prints[1], Some(UnixSeconds(9)))]);
+    store.enrol(vec![stored(b"one"), stored(b"two")]).await.unwrap();
+    let mended = store.load_certificates().await.unwrap();
+    assert!(mended.damaged.is_empty());
+    let withdrawn = mended.whole.iter().filter(|one| one.withdrawn_at == Some(UnixSeconds(9)));
+    assert_eq!((mended.whole.len(), withdrawn.count()), (2, 1));
+}
