@@ -2,7 +2,9 @@
 //!
 //! Order matters: what can fail is built before anything listens, so that a sidecar that answers is a whole one.
 
+mod certificates;
 mod doors;
+mod enrolment;
 mod issuers;
 mod record;
 mod submission;
@@ -20,6 +22,8 @@ use crate::audit::Audit;
 use crate::clock::Clock;
 use crate::config::{Config, PolicySettings};
 use crate::doors::handles::Handles;
+use crate::evidence::certificate::enrolled::Enrolment;
+use crate::evidence::certificate::{Certificates, Chains, Revocations};
 use crate::evidence::directory::{Directory, Snapshot};
 use crate::evidence::signatures::Signatures;
 use crate::evidence::trust_space::TrustSpace;
@@ -48,6 +52,12 @@ pub struct Ground {
     pub directory: Directory,
     /// To whom one may send.
     pub trust_space: TrustSpace,
+    /// The enrolled certificates.
+    pub enrolment: Enrolment,
+    /// The configured chains of authorities.
+    pub chains: Arc<Chains>,
+    /// Chains of client certificates and their revocation lists. `None`: no chain is configured.
+    pub revocations: Option<Revocations>,
     /// What outlives the process.
     pub store: Arc<dyn Store>,
     /// The audit trail.
@@ -88,6 +98,9 @@ impl Ground {
             .iter()
             .map(|issuer| issuers::start(issuer, state, &clock))
             .collect::<anyhow::Result<Vec<_>>>()?;
+        let revocations = certificates::start(config, state, &clock)?;
+        let chains = enrolment::chains(revocations.as_ref());
+        let enrolment = enrolment::load(&store, &chains).await.context("reading the enrolled certificates")?;
         // Listens soon, whatever the providers do: a login that comes before the first keys waits for them by itself.
         let tried = async {
             for issuer in &issuers {
@@ -101,6 +114,11 @@ impl Ground {
             issuers,
             directory: directory.clone(),
             trust_space: trust_space.clone(),
+            certificates: Certificates {
+                chains: Arc::clone(&chains),
+                enrolment: enrolment.clone(),
+                revocations: revocations.clone(),
+            },
             rails: Rails { leeway: config.rails.leeway_seconds, session_max: config.rails.session_max_seconds },
             signatures: Signatures::new(config.server.remembered_signatures),
             throttle: Throttle::new(&config.throttle),
@@ -138,6 +156,9 @@ impl Ground {
             gate,
             directory,
             trust_space,
+            enrolment,
+            chains,
+            revocations,
             store: Arc::new(store),
             audit,
             handles: Arc::new(Handles::new(life, HANDLES)),

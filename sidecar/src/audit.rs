@@ -3,8 +3,10 @@
 //! Never a credential, never a claim: the person is a keyed digest. Recording never blocks a login: a thread writes,
 //! a bounded queue lies between, and what does not fit is counted and told.
 
+mod certificate;
 mod counters;
 mod entry;
+mod opening;
 mod policy;
 mod submission;
 mod ticket;
@@ -18,8 +20,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::certificate::CertificateEntry;
+pub use self::certificate::{CertificateEvent, CertificateStep};
 use self::counters::Counters;
 use self::entry::{AfterAuthEntry, Entry, JudgementEntry};
+pub use self::opening::CertificateJudged;
+use self::opening::OpeningEntry;
 use self::policy::PolicyEntry;
 pub use self::policy::{PolicyEvent, PolicyStep};
 use self::submission::SubmissionEntry;
@@ -125,6 +131,12 @@ impl Audit {
         self.0.writer.send(Entry::Judgement(Box::new(JudgementEntry::new(judgement))));
     }
 
+    /// Records a decision on a client certificate.
+    pub fn opening(&self, judged: &CertificateJudged<'_>) {
+        self.0.counters.count_opening(judged.outcome);
+        self.0.writer.send(Entry::Opening(Box::new(OpeningEntry::new(judged))));
+    }
+
     /// Records an answer to Dovecot's after-auth question.
     pub fn after_auth(&self, answer: &AfterAuth<'_>) {
         self.0.writer.send(Entry::AfterAuth(Box::new(AfterAuthEntry::new(answer))));
@@ -147,6 +159,11 @@ impl Audit {
     /// Records a step in the life of a policy.
     pub fn policy(&self, event: &PolicyEvent<'_>) {
         self.0.writer.send(Entry::Policy(Box::new(PolicyEntry::new(event))));
+    }
+
+    /// Records a step about certificates.
+    pub fn certificate(&self, event: &CertificateEvent<'_>) {
+        self.0.writer.send(Entry::Certificate(Box::new(CertificateEntry::new(event))));
     }
 
     /// Opens the file anew: after it was rotated away.

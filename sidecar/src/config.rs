@@ -4,6 +4,7 @@
 //! from the file itself: secrets stand in files of their own, which nobody else may read. A `Config` does nothing
 //! and holds nothing open; a reload makes a new one and throws it away on any problem.
 
+mod chain;
 mod client;
 mod domain;
 mod evidence;
@@ -22,6 +23,7 @@ use std::path::{Path, PathBuf};
 
 use url::Url;
 
+pub use self::chain::{ChainSettings, CrlSettings, DovecotCrl};
 pub use self::evidence::{Asking, KeyHolding};
 pub use self::policy::PolicySettings;
 pub use self::problem::{Problem, Problems};
@@ -48,6 +50,10 @@ pub struct Config {
     pub postfix: Option<Postfix>,
     /// `[[issuer]]`: whose tokens are believed, and for which mailboxes. At least one.
     pub issuers: Vec<Issuer>,
+    /// `[[chain]]`: whose client certificates are accepted, and for which mailboxes. Default none.
+    pub chains: Vec<ChainSettings>,
+    /// `[crl]`: how their revocation lists are held.
+    pub crl: CrlSettings,
     /// `[rails]`: limits that no policy can widen.
     pub rails: Rails,
     /// `[throttle]`: what one client address may make the sidecar do for nothing.
@@ -147,6 +153,9 @@ pub struct Postfix {
     /// `delegation_socket`: unix socket of the policy delegation. Default `/var/spool/postfix/octroi/policy`: Postfix's
     /// `check_policy_service unix:octroi/policy`.
     pub delegation_socket: PathBuf,
+    /// `certificate_sasl_socket`: unix socket of the SASL server for the port that asks for client certificates: EXTERNAL
+    /// alone, and what it says yes to is decided by the policy delegation. Default none: closed.
+    pub certificate_sasl_socket: Option<PathBuf>,
     /// `sasl_listen`: loopback address of the SASL server over TCP, beside the socket. Default none.
     pub sasl_listen: Option<SocketAddr>,
     /// `delegation_listen`: loopback address of the policy delegation over TCP, beside the socket. Default none. TCP does

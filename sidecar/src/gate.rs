@@ -4,6 +4,7 @@
 //! awaited is awaited without an instance: see [`Step`].
 
 mod attempt;
+mod certificate;
 mod probation;
 mod proof;
 mod service;
@@ -18,15 +19,17 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::Semaphore;
 
 pub use attempt::{Attempt, Credentials, Decision, DecisionId, Door, Outcome, Protocol};
+pub use certificate::{CertificateAttempt, CertificateDecision, CertificateOutcome, Opened};
 pub use probation::{Failed, Probation};
 pub use service::{Partial, Service, Share};
 pub use shadow::{Sample, Shadow, ShadowReport};
 pub use standing::Basis;
-pub use submission::{Encryption, Login, Stage, Submission, SubmissionOutcome};
+pub use submission::{Encryption, Holder, Login, Stage, Submission, SubmissionOutcome};
 use terms::{algorithm, ask, listed, presented, raw};
 
 use crate::audit::{Audit, Judgement};
 use crate::clock::{Clock, UnixSeconds};
+use crate::evidence::certificate::Certificates;
 use crate::evidence::directory::Directory;
 use crate::evidence::introspection::Introspection;
 use crate::evidence::keys::{Keys, KeysState, Lookup, VerifyingKey};
@@ -62,6 +65,8 @@ pub struct Parts {
     pub directory: Directory,
     /// To whom one may send, where the policy asks.
     pub trust_space: TrustSpace,
+    /// Client certificates: chains, enrolment, revocation.
+    pub certificates: Certificates,
     /// Numbers of the rails.
     pub rails: Rails,
     /// Signatures that held a moment ago.
@@ -85,6 +90,7 @@ pub struct Gate {
     issuers: Vec<Issuer>,
     directory: Directory,
     trust_space: TrustSpace,
+    certificates: Certificates,
     rails: Rails,
     signatures: Signatures,
     throttle: Throttle,
@@ -124,6 +130,7 @@ impl Gate {
             issuers: parts.issuers,
             directory: parts.directory,
             trust_space: parts.trust_space,
+            certificates: parts.certificates,
             rails: parts.rails,
             signatures: parts.signatures,
             throttle: parts.throttle,

@@ -6,11 +6,13 @@
 //! 3. The verdict rests on an identity that the proven payload carries ([`identity`]).
 //! 4. Granted mailboxes = verdict, cut by the directory and by the issuer's domains ([`mailboxes`]).
 //! 5. The total session length has not passed ([`time`]).
+//! 6. What a client certificate opens is the directory's to say, the chain's and the revocation lists' ([`certificate`]).
 
 use std::sync::Arc;
 
 use crate::clock::UnixSeconds;
-use crate::evidence::directory::{IdNat, Mailbox, MailboxAddress, MailboxKind, Snapshot};
+use crate::evidence::certificate::{Known, RevocationState};
+use crate::evidence::directory::{CertificateLimits, IdNat, Mailbox, MailboxAddress, MailboxKind, Snapshot};
 use crate::evidence::token::Proven;
 use crate::policy::wit::login::Grant;
 use crate::reason::DenyReason;
@@ -196,4 +198,36 @@ pub fn permit(grant: &Grant, ground: &Ground<'_>, rails: Rails, now: UnixSeconds
         expires_at: ground.proven.expires_at,
         degraded: grant.degraded,
     })
+}
+
+/// Whether the directory, the chain and the revocation lists let a certificate open a mailbox. That revocation is not known
+/// is no refusal: the caller has to ask.
+///
+/// # Errors
+/// [`DenyReason::RailCertificate`], [`DenyReason::RailChain`], [`DenyReason::RailStructure`].
+pub fn certificate(known: &Known, mailbox: Option<&Mailbox>, now: UnixSeconds) -> Result<(), DenyReason> {
+    let valid = known.told.as_ref().is_none_or(|told| (told.not_before..=told.not_after).contains(&now));
+    if !valid || known.revocation == RevocationState::Revoked {
+        return Err(DenyReason::RailCertificate);
+    }
+    let mailbox = mailbox.ok_or(DenyReason::RailStructure)?;
+    let [unit] = known.units.as_slice() else { return Err(DenyReason::RailStructure) };
+    let listed = mailbox.structures.iter().any(|structure| structure.as_str() == unit);
+    if !listed || mailbox.kind == MailboxKind::Per || !within(&mailbox.certificates, known) {
+        return Err(DenyReason::RailStructure);
+    }
+    if known.mailbox_domains.iter().any(|domain| domain == mailbox.address.domain()) {
+        Ok(())
+    } else {
+        Err(DenyReason::RailChain)
+    }
+}
+
+/// Whether a mailbox's own limits let the certificate in: what is not told is within none.
+fn within(limits: &CertificateLimits, known: &Known) -> bool {
+    let told = known.told.as_ref();
+    let common_name = told.and_then(|told| told.common_name.as_ref());
+    (limits.common_names.is_empty() || common_name.is_some_and(|name| limits.common_names.contains(name)))
+        && (limits.issuers.is_empty() || told.is_some_and(|told| limits.issuers.contains(&told.issuer)))
+        && (limits.fingerprints.is_empty() || told.is_some_and(|told| limits.fingerprints.contains(&told.fingerprint)))
 }

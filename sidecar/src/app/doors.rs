@@ -11,12 +11,13 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::submission::give;
-use super::{Ground, record};
+use super::{Ground, enrolment, record};
 use crate::config::{self, Config};
-use crate::doors::admin::{AdminDoor, Importer, Overview, TrustSpaceImporter};
+use crate::doors::admin::{AdminDoor, CertificatesService, Importer, Overview, TrustSpaceImporter};
 use crate::doors::dovecot::DovecotDoors;
 use crate::doors::dovecot_introspection::IntrospectionDoor;
 use crate::doors::dovecot_policy::{PolicyDoor, PolicyParts, PolicySettings};
+use crate::doors::dovecot_structures::StructuresFile;
 use crate::doors::grpc::GateDoor;
 use crate::doors::http;
 use crate::doors::probe::Probes;
@@ -91,6 +92,7 @@ impl Running {
             },
             handles: Arc::clone(&ground.handles),
             directory: ground.directory.clone(),
+            certificates: Arc::clone(&ground.gate).into(),
             store: Arc::clone(&ground.store),
             witness: record::witness(ground.audit.clone()),
             clock: ground.clock.clone(),
@@ -131,6 +133,8 @@ impl Running {
             introspection: config.issuers.iter().map(|i| (i.issuer.clone(), i.introspection)).collect(),
             directory: ground.directory.clone(),
             trust_space: ground.trust_space.clone(),
+            enrolment: ground.enrolment.clone(),
+            revocations: ground.revocations.clone(),
             counts,
             clock: ground.clock.clone(),
         }
@@ -152,6 +156,7 @@ impl Running {
         overview: Arc<Overview>,
     ) -> anyhow::Result<()> {
         let door = bind(&config.server.admin_socket, &config.server.admin_uids)?;
+        let structures = self.open_structures(config);
         let ground = &self.ground;
         let surroundings = Surroundings {
             reserved: config.check.canary.iter().chain(&config.check.non_member).cloned().collect(),
@@ -164,6 +169,7 @@ impl Running {
                 ground.trust_space.clone(),
                 ground.clock.clone(),
             ),
+            certificates: CertificatesService::new(enrolment::parts(ground, structures)),
             directory: ground.directory.clone(),
             store: Arc::clone(&ground.store),
             probes,
@@ -174,6 +180,19 @@ impl Running {
         let end = self.end();
         self.doors.spawn(async move { ended("admin", admin.serve(door, end).await) });
         Ok(())
+    }
+
+    /// Keeps the file of structures for Dovecot, where there is to be one.
+    fn open_structures(&mut self, config: &Config) -> Option<Arc<StructuresFile>> {
+        let file = Arc::new(enrolment::structures(config, &self.ground)?);
+        let (kept, end) = (Arc::clone(&file), self.end());
+        self.doors.spawn(async move {
+            tokio::select! {
+                () = kept.watch() => {}
+                () = end => {}
+            }
+        });
+        Some(file)
     }
 
     /// Serves a door beside the others.

@@ -13,7 +13,7 @@ pub(super) fn witness(audit: Audit) -> Witness {
             Some(Purpose::Login { decision, identity, .. }) => {
                 (Some(*decision), Some(audit.pseudonyms().digest(identity)))
             }
-            Some(Purpose::Probe) | None => (None, None),
+            Some(Purpose::Probe) | None => (answer.certificate, None),
         };
         audit.after_auth(&AfterAuth {
             decision,

@@ -18,7 +18,7 @@ use crate::config::{self, Postfix};
 use crate::doors::delegation::{DelegationDoor, DelegationParts};
 use crate::doors::join::Joins;
 use crate::doors::loopback::LoopbackDoor;
-use crate::doors::sasl::{SaslDoor, SaslParts};
+use crate::doors::sasl::{Offer, SaslDoor, SaslParts};
 use crate::doors::streams::{self, Conversing, StreamLimits};
 use crate::doors::unix::UnixDoor;
 
@@ -33,22 +33,32 @@ impl Running {
         let delegation_socket = open(&postfix.delegation_socket, user)?;
         let listen = |address: &Option<SocketAddr>| address.map(|address| listen(address, user.0)).transpose();
         let (sasl_tcp, delegation_tcp) = (listen(&postfix.sasl_listen)?, listen(&postfix.delegation_listen)?);
+        let certificates = postfix.certificate_sasl_socket.as_ref().map(|path| open(path, user)).transpose()?;
         let ground = self.ground();
         let joins = Arc::new(Joins::new(Joins::CAPACITY, Joins::LIFE_SECONDS));
-        let sasl = Arc::new(SaslDoor::new(SaslParts {
-            judge: Arc::clone(&ground.gate).into(),
-            store: Arc::clone(&ground.store),
-            joins: Arc::clone(&joins),
-            clock: ground.clock.clone(),
-        }));
+        let sasl = |offer| {
+            Arc::new(SaslDoor::new(SaslParts {
+                judge: Arc::clone(&ground.gate).into(),
+                store: Arc::clone(&ground.store),
+                offer,
+                joins: Arc::clone(&joins),
+                clock: ground.clock.clone(),
+            }))
+        };
+        let (sasl, external) = (sasl(Offer::Tokens), sasl(Offer::Certificates));
         let delegation = Arc::new(DelegationDoor::new(DelegationParts {
             judge: Arc::clone(&ground.gate).into(),
-            joins,
+            joins: Arc::clone(&joins),
+            certificates: Arc::clone(&ground.gate).into(),
+            store: Arc::clone(&ground.store),
             witness: record::unjoined(ground.audit.clone()),
             clock: ground.clock.clone(),
         }));
         self.serve(sasl_socket.incoming(), &sasl, peer);
         self.serve(delegation_socket.incoming(), &delegation, peer);
+        if let Some(door) = certificates {
+            self.serve(door.incoming(), &external, peer);
+        }
         if let Some(door) = sasl_tcp {
             self.serve(door.incoming(), &sasl, |_| None);
         }

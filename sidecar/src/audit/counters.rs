@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{TicketOutcome, TicketStep};
-use crate::gate::{Outcome, SubmissionOutcome};
+use crate::gate::{CertificateOutcome, Outcome, SubmissionOutcome};
 use crate::reason::{DenyReason, SubmissionReason, UnavailableReason};
 
 /// The counters.
@@ -15,6 +15,7 @@ pub(super) struct Counters {
     unavailable: Vec<AtomicU64>,
     submissions_allowed: AtomicU64,
     submissions_denied: Vec<AtomicU64>,
+    submissions_shut_out: Vec<AtomicU64>,
     submissions_unavailable: Vec<AtomicU64>,
     tickets: [TicketCounters; 2],
 }
@@ -38,6 +39,7 @@ impl Default for Counters {
             unavailable: zeroes(UnavailableReason::ALL.len()),
             submissions_allowed: AtomicU64::default(),
             submissions_denied: zeroes(SubmissionReason::ALL.len()),
+            submissions_shut_out: zeroes(DenyReason::ALL.len()),
             submissions_unavailable: zeroes(UnavailableReason::ALL.len()),
             tickets: Default::default(),
         }
@@ -62,11 +64,26 @@ impl Counters {
         }
     }
 
+    /// Counts one decision on a client certificate, among the others.
+    pub(super) fn count_opening(&self, outcome: &CertificateOutcome) {
+        match outcome {
+            CertificateOutcome::Allow(opened) => {
+                add(&self.allowed);
+                if opened.degraded() {
+                    add(&self.degraded);
+                }
+            }
+            CertificateOutcome::Deny(reason) => count(&self.denied, *reason as usize),
+            CertificateOutcome::Unavailable(reason) => count(&self.unavailable, *reason as usize),
+        }
+    }
+
     /// Counts one answer about a message.
     pub(super) fn count_submission(&self, outcome: SubmissionOutcome) {
         match outcome {
             SubmissionOutcome::Allow => add(&self.submissions_allowed),
             SubmissionOutcome::Deny(reason) => count(&self.submissions_denied, reason as usize),
+            SubmissionOutcome::ShutOut(reason) => count(&self.submissions_shut_out, reason as usize),
             SubmissionOutcome::Unavailable(reason) => count(&self.submissions_unavailable, reason as usize),
         }
     }
@@ -110,8 +127,9 @@ impl Counters {
         let unavailable = outages().map(|code| ("decisions_unavailable", code)).zip(&self.unavailable);
         let refused = SubmissionReason::ALL.iter().map(|r| ("submissions_denied", r.code()));
         let refused = refused.zip(&self.submissions_denied);
+        let shut_out = DenyReason::ALL.iter().map(|r| ("submissions_denied", r.code())).zip(&self.submissions_shut_out);
         let put_off = outages().map(|code| ("submissions_unavailable", code)).zip(&self.submissions_unavailable);
-        for ((name, code), counter) in denied.chain(unavailable).chain(refused).chain(put_off) {
+        for ((name, code), counter) in denied.chain(unavailable).chain(refused).chain(shut_out).chain(put_off) {
             let count = read(counter);
             if count > 0 {
                 counts.push((format!("{name}_{}", code.replace('-', "_")), count));

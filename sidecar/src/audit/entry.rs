@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
+use super::certificate::CertificateEntry;
+use super::opening::OpeningEntry;
 use super::policy::PolicyEntry;
 use super::submission::SubmissionEntry;
 use super::ticket::TicketEntry;
@@ -22,12 +24,16 @@ pub(super) enum Entry {
     Judgement(Box<JudgementEntry>),
     /// An after-auth answer.
     AfterAuth(Box<AfterAuthEntry>),
+    /// A decision on a client certificate.
+    Opening(Box<OpeningEntry>),
     /// An answer about a message.
     Submission(Box<SubmissionEntry>),
     /// A step of a login ticket.
     Ticket(Box<TicketEntry>),
     /// A step in the life of a policy.
     Policy(Box<PolicyEntry>),
+    /// A step about certificates.
+    Certificate(Box<CertificateEntry>),
     /// The file is to be opened anew.
     Reopen,
 }
@@ -167,7 +173,7 @@ pub(super) fn bounded(text: &str) -> String {
     text.chars().take(MAX_TEXT).collect()
 }
 
-const fn protocol(protocol: Protocol) -> &'static str {
+pub(super) const fn protocol(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Imap => "imap",
         Protocol::Smtp => "smtp",

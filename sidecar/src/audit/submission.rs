@@ -11,7 +11,7 @@ use super::entry::{mailbox, timestamp};
 use crate::clock::UnixSeconds;
 use crate::evidence::directory::IdNat;
 use crate::evidence::trust_space::DomainName;
-use crate::gate::{Login, Stage, SubmissionOutcome};
+use crate::gate::{Holder, Login, Stage, SubmissionOutcome};
 use crate::pseudonym::Pseudonyms;
 
 /// One answer about a message.
@@ -46,7 +46,7 @@ impl Submitted<'_> {
     pub(super) const fn matters(&self) -> bool {
         match self.outcome {
             SubmissionOutcome::Allow => matches!(self.stage, Stage::EndOfMessage),
-            SubmissionOutcome::Deny(_) | SubmissionOutcome::Unavailable(_) => true,
+            SubmissionOutcome::Deny(_) | SubmissionOutcome::ShutOut(_) | SubmissionOutcome::Unavailable(_) => true,
         }
     }
 }
@@ -73,6 +73,8 @@ struct SubmissionLine {
     #[serde(skip_serializing_if = "Option::is_none")]
     identity: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    certificate: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     mailbox: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sender: Option<String>,
@@ -93,9 +95,17 @@ impl SubmissionEntry {
         let (outcome, reason) = match submitted.outcome {
             SubmissionOutcome::Allow => ("allow", None),
             SubmissionOutcome::Deny(reason) => ("deny", Some(reason.code())),
+            SubmissionOutcome::ShutOut(reason) => ("deny", Some(reason.code())),
             SubmissionOutcome::Unavailable(reason) => ("unavailable", Some(reason.code())),
         };
         let login = submitted.login;
+        let (issuer, identity, certificate) = match login.map(|login| &login.holder) {
+            None => (None, None, None),
+            Some(Holder::Person { issuer, identity }) => (Some(issuer.clone()), Some(identity.clone()), None),
+            Some(Holder::Structure { structure, certificate }) => {
+                (None, IdNat::parse(structure).ok(), Some(certificate.to_string()))
+            }
+        };
         let line = SubmissionLine {
             time: String::new(),
             event: "submission",
@@ -103,8 +113,9 @@ impl SubmissionEntry {
             stage: submitted.stage.code(),
             outcome,
             reason,
-            issuer: login.map(|login| login.issuer.clone()),
+            issuer,
             identity: None,
+            certificate,
             mailbox: login.map(|login| login.mailbox.to_string()).or_else(|| mailbox(submitted.sasl_username)),
             sender: sender(submitted.sender),
             recipient_domain: submitted.recipient.and_then(domain),
@@ -113,7 +124,7 @@ impl SubmissionEntry {
             client: submitted.client,
             policy: submitted.release.map(str::to_owned),
         };
-        Self { line, at: submitted.now, identity: login.map(|login| login.identity.clone()) }
+        Self { line, at: submitted.now, identity }
     }
 
     /// The line, without its end.
@@ -145,8 +156,10 @@ mod tests {
         Login {
             mailbox: MailboxAddress::parse("dr@x.test").unwrap(),
             decision: DecisionId::example(),
-            issuer: "https://psc.test".into(),
-            identity: IdNat::parse("899700000011").unwrap(),
+            holder: Holder::Person {
+                issuer: "https://psc.test".into(),
+                identity: IdNat::parse("899700000011").unwrap(),
+            },
             at: UnixSeconds(1_764_000_000),
         }
     }
@@ -179,7 +192,7 @@ mod tests {
         let expected = serde_json::json!({
             "time": "2025-11-24T16:00:00Z", "event": "submission", "decision": DecisionId::example().to_string(),
             "stage": "rcpt", "outcome": "deny", "reason": "recipient-refused", "issuer": "https://psc.test",
-            "identity": Pseudonyms::from_key(&[1; 32]).digest(&login.identity), "mailbox": "dr@x.test",
+            "identity": Pseudonyms::from_key(&[1; 32]).digest(&IdNat::parse("899700000011").unwrap()), "mailbox": "dr@x.test",
             "sender": "dr@x.test", "recipient_domain": "patient.mssante.fr", "bytes": 12, "client": "192.0.2.7",
             "policy": "abcd",
         });

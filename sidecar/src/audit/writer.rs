@@ -98,9 +98,11 @@ impl Trail {
         let line = match entry {
             Entry::Judgement(entry) => entry.finish(&self.pseudonyms),
             Entry::AfterAuth(entry) => entry.finish(),
+            Entry::Opening(entry) => entry.finish(&self.pseudonyms),
             Entry::Submission(entry) => entry.finish(&self.pseudonyms),
             Entry::Ticket(entry) => entry.finish(&self.pseudonyms),
             Entry::Policy(entry) => entry.finish(),
+            Entry::Certificate(entry) => entry.finish(&self.pseudonyms),
             Entry::Reopen => {
                 self.reopen();
                 return 0;

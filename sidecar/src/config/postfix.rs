@@ -12,6 +12,7 @@ const MAX_PATH: usize = 103;
 pub(super) fn postfix(mut section: Section<'_, '_>, base: &Base<'_>) -> Postfix {
     let sasl_socket = base.path(&mut section, "sasl_socket", "/var/spool/postfix/octroi/sasl");
     let delegation_socket = base.path(&mut section, "delegation_socket", "/var/spool/postfix/octroi/policy");
+    let certificate_socket = base.optional_path(&mut section, "certificate_sasl_socket");
     let remedy = "keep it on this machine, for instance \"127.0.0.1:9181\"";
     let sasl_listen = section.parsed("sasl_listen", remedy, domain::loopback);
     let remedy = "keep it on this machine, for instance \"127.0.0.1:9182\"";
@@ -30,7 +31,13 @@ pub(super) fn postfix(mut section: Section<'_, '_>, base: &Base<'_>) -> Postfix 
         let expected = "expected an address of its own: the two speak different protocols";
         delegation.complain(section.report(), expected, "give delegation_listen another port");
     }
-    for socket in [&sasl_socket, &delegation_socket] {
+    if let Some(certificates) = &certificate_socket
+        && [&sasl_socket.value, &delegation_socket.value].contains(&&certificates.value)
+    {
+        let expected = "expected a socket of its own: whoever is told yes on it has proven nothing yet";
+        certificates.complain(section.report(), expected, "give certificate_sasl_socket another path");
+    }
+    for socket in [Some(&sasl_socket), Some(&delegation_socket), certificate_socket.as_ref()].into_iter().flatten() {
         if socket.value.as_os_str().len() > MAX_PATH {
             socket.complain(section.report(), "expected a path of at most 103 bytes", "choose a shorter path");
         }
@@ -39,6 +46,7 @@ pub(super) fn postfix(mut section: Section<'_, '_>, base: &Base<'_>) -> Postfix 
     Postfix {
         sasl_socket: sasl_socket.value,
         delegation_socket: delegation_socket.value,
+        certificate_sasl_socket: certificate_socket.map(|at| at.value),
         sasl_listen: sasl_listen.map(|at| at.value),
         delegation_listen: delegation_listen.map(|at| at.value),
         user: user.map_or_else(|| User::Name("postfix".to_owned()), |at| at.value),

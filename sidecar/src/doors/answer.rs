@@ -265,6 +265,8 @@ pub fn delegation(outcome: SubmissionOutcome) -> String {
             };
             format!("action=REJECT {status} {}\n\n", reason.message())
         }
+        // RFC 4954 section 6: the login's credentials do not hold.
+        SubmissionOutcome::ShutOut(reason) => format!("action=REJECT 5.7.8 {}\n\n", reason.message()),
         SubmissionOutcome::Unavailable(reason) => {
             format!("action=DEFER_IF_PERMIT 4.3.0 {}\n\n", submission_outage(reason))
         }
@@ -340,7 +342,8 @@ mod tests {
         let outages = UnavailableReason::ALL
             .iter()
             .map(|reason| (SubmissionOutcome::Unavailable(*reason), "action=DEFER_IF_PERMIT 4."));
-        for (outcome, start) in denied.chain(outages) {
+        let shut = DenyReason::ALL.iter().map(|reason| (SubmissionOutcome::ShutOut(*reason), "action=REJECT 5."));
+        for (outcome, start) in denied.chain(shut).chain(outages) {
             let answer = delegation(outcome);
             assert!(answer.starts_with(start) && answer.ends_with("\n\n"), "{answer:?}");
             assert_eq!(answer.matches('\n').count(), 2, "{answer:?}");

@@ -12,15 +12,21 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
-use self::request::{Malformed, Question, State};
+use self::request::{Certificate, Malformed, Question, State};
 use super::answer::delegation;
 use super::framing::{FrameError, FrameLimits, Frames};
-use super::join::Joins;
-use super::ports::{SubmissionJudge, Unjoined, UnjoinedWitness};
+use super::join::{Joined, Joins};
+use super::ports::{CertificateJudge, SubmissionJudge, Unjoined, UnjoinedWitness};
+use super::sasl::EXTERNAL;
 use super::streams::{Conversing, Draining};
 use crate::clock::Clock;
-use crate::gate::{Login, Stage, Submission, SubmissionOutcome};
-use crate::reason::{SubmissionReason, UnavailableReason};
+use crate::evidence::certificate::Shown;
+use crate::evidence::directory::MailboxAddress;
+use crate::gate::{
+    CertificateAttempt, CertificateOutcome, Door, Holder, Login, Protocol, Stage, Submission, SubmissionOutcome,
+};
+use crate::reason::{DenyReason, SubmissionReason, UnavailableReason};
+use crate::store::{Authentication, Means, Store};
 
 /// Sizes and times. 64 KiB holds a question whose sender, recipient and HELO are each as long as the longest SMTP line
 /// that the shipped Postfix settings let in (12 288).
@@ -38,6 +44,10 @@ pub struct DelegationParts {
     pub judge: SubmissionJudge,
     /// The logins of the smtpd processes.
     pub joins: Arc<Joins>,
+    /// Who judges client certificates.
+    pub certificates: CertificateJudge,
+    /// Where their logins are recorded.
+    pub store: Arc<dyn Store>,
     /// Who keeps the record of questions without a login.
     pub witness: UnjoinedWitness,
     /// The clock.
@@ -138,7 +148,7 @@ impl DelegationDoor {
     }
 
     async fn transaction(&self, question: Question, stage: Stage, pid: Option<u32>) -> SubmissionOutcome {
-        let login = match self.login(&question, pid) {
+        let login = match self.login(&question, pid).await {
             Ok(login) => login,
             Err(outcome) => {
                 self.0.witness.unjoined(&Unjoined {
@@ -169,14 +179,61 @@ impl DelegationDoor {
     }
 
     /// The login under which this is sent, or the answer where there is none.
-    fn login(&self, question: &Question, pid: Option<u32>) -> Result<Login, SubmissionOutcome> {
+    async fn login(&self, question: &Question, pid: Option<u32>) -> Result<Login, SubmissionOutcome> {
         if question.sasl_username.is_empty() {
             return Err(SubmissionOutcome::Deny(SubmissionReason::NotAuthenticated));
         }
-        let login = pid.and_then(|pid| self.0.joins.find(pid, &question.sasl_username, self.0.clock.now()));
+        let joined = pid.and_then(|pid| {
+            self.0.joins.find(pid, &question.sasl_username, self.0.clock.now()).map(|joined| (pid, joined))
+        });
         // Postfix says that there is a login, and we know of none: we have forgotten it, or it is not ours. Either way
         // the client is not told that its message is bad.
-        login.ok_or(SubmissionOutcome::Unavailable(UnavailableReason::LoginUnknown))
+        let (pid, joined) = joined.ok_or(SubmissionOutcome::Unavailable(UnavailableReason::LoginUnknown))?;
+        match joined {
+            Joined::Claim { mailbox, .. } => self.prove(question, mailbox, pid).await,
+            Joined::Login(login) => match &login.holder {
+                Holder::Structure { certificate, .. }
+                    if question.certificate != Certificate::Verified(*certificate) =>
+                {
+                    Err(SubmissionOutcome::ShutOut(DenyReason::CertificateMissing))
+                }
+                Holder::Structure { .. } | Holder::Person { .. } => Ok(login),
+            },
+        }
+    }
+
+    /// The login that a claim becomes with the certificate that Postfix tells of: judged, recorded durably, remembered.
+    async fn prove(&self, question: &Question, mailbox: MailboxAddress, pid: u32) -> Result<Login, SubmissionOutcome> {
+        let fingerprint = match question.certificate {
+            _ if !question.sasl_method.eq_ignore_ascii_case(EXTERNAL) => {
+                return Err(SubmissionOutcome::ShutOut(DenyReason::MechanismRefused));
+            }
+            Certificate::Missing => return Err(SubmissionOutcome::ShutOut(DenyReason::CertificateMissing)),
+            Certificate::Unreadable => return Err(SubmissionOutcome::ShutOut(DenyReason::CertificateUnknown)),
+            Certificate::Verified(fingerprint) => fingerprint,
+        };
+        let decision = self.0.certificates.judge(&CertificateAttempt {
+            shown: Shown::Fingerprint(fingerprint),
+            mailbox: mailbox.as_str().to_owned(),
+            protocol: Protocol::Smtp,
+            door: Door::Delegation,
+            client: question.client,
+        });
+        let opened = match decision.outcome {
+            CertificateOutcome::Allow(opened) => opened,
+            CertificateOutcome::Deny(reason) => return Err(SubmissionOutcome::ShutOut(reason)),
+            CertificateOutcome::Unavailable(reason) => return Err(reason.into()),
+        };
+        let at = self.0.clock.now();
+        let authentication = Authentication { mailbox: opened.mailbox().clone(), at, means: Means::Certificate };
+        if let Err(error) = self.0.store.record_authentication(authentication).await {
+            tracing::error!(%error, "a login is refused because its authentication can't be recorded");
+            return Err(UnavailableReason::StoreUnavailable.into());
+        }
+        let holder = Holder::Structure { structure: opened.structure().to_owned(), certificate: fingerprint };
+        let login = Login { mailbox: opened.mailbox().clone(), decision: decision.id, holder, at };
+        self.0.joins.record(pid, login.clone());
+        Ok(login)
     }
 }
 

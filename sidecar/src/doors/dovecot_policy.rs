@@ -14,9 +14,10 @@ pub use self::request::Command;
 use self::request::{LoginReport, LoginRequest, Mechanism};
 use super::answer::{Rendered, policy_allowed, policy_denied, policy_unavailable};
 use super::handles::{Handle, Handles, Purpose};
-use super::ports::{AfterAuth, AfterAuthOutcome, Witness};
+use super::ports::{AfterAuth, AfterAuthOutcome, CertificateJudge, Witness};
 use crate::clock::{Clock, UnixSeconds};
 use crate::evidence::directory::{Directory, MailboxAddress};
+use crate::gate::{CertificateAttempt, CertificateOutcome, DecisionId, Door, Protocol};
 use crate::reason::{DenyReason, UnavailableReason};
 use crate::store::{Authentication, Means, Store};
 
@@ -38,6 +39,8 @@ pub struct PolicyParts {
     pub handles: Arc<Handles>,
     /// Which mailboxes there are.
     pub directory: Directory,
+    /// Who judges client certificates.
+    pub certificates: CertificateJudge,
     /// Where authentications are recorded.
     pub store: Arc<dyn Store>,
     /// Who keeps the record of each answer.
@@ -59,6 +62,7 @@ struct Judged {
     mailbox: Option<MailboxAddress>,
     handle: Option<Handle>,
     purpose: Option<Purpose>,
+    certificate: Option<DecisionId>,
     verdict: Verdict,
 }
 
@@ -69,6 +73,7 @@ enum Verdict {
     /// Yes, and nobody's authentication.
     Pass,
     Deny(DenyReason),
+    Unavailable(UnavailableReason),
 }
 
 impl PolicyDoor {
@@ -91,6 +96,7 @@ impl PolicyDoor {
         let judged = self.judge(&request, now);
         let outcome = match judged.verdict {
             Verdict::Deny(reason) => AfterAuthOutcome::Denied(reason),
+            Verdict::Unavailable(reason) => AfterAuthOutcome::Unavailable(reason),
             Verdict::Pass => AfterAuthOutcome::Allowed { counted: false },
             Verdict::Count(authentication) => match self.parts.store.record_authentication(authentication).await {
                 Ok(()) => AfterAuthOutcome::Allowed { counted: true },
@@ -108,6 +114,7 @@ impl PolicyDoor {
             session: request.session(),
             handle: judged.handle,
             purpose: judged.purpose.as_ref(),
+            certificate: judged.certificate,
             client: request.client(),
             outcome,
         });
@@ -128,9 +135,8 @@ impl PolicyDoor {
     fn judge(&self, request: &LoginRequest, now: UnixSeconds) -> Judged {
         match request.mechanism() {
             Mechanism::Xoauth2 | Mechanism::Oauthbearer => self.token_login(request, now),
-            Mechanism::Plain | Mechanism::Login | Mechanism::External | Mechanism::Other => {
-                self.other_login(request, now)
-            }
+            Mechanism::External => self.certificate_login(request, now),
+            Mechanism::Plain | Mechanism::Login | Mechanism::Other => self.other_login(request, now),
         }
     }
 
@@ -156,7 +162,7 @@ impl PolicyDoor {
                 (Some(purpose), Verdict::Count(Authentication { mailbox, at: now, means: Means::Psc }))
             }
         };
-        Judged { mailbox, handle, purpose, verdict }
+        Judged { mailbox, handle, purpose, certificate: None, verdict }
     }
 
     /// A login by another means, which Dovecot has checked: counted for the mailbox, where it is one.
@@ -171,7 +177,32 @@ impl PolicyDoor {
         } else {
             Verdict::Deny(DenyReason::MechanismRefused)
         };
-        Judged { mailbox, handle: None, purpose: None, verdict }
+        Judged { mailbox, handle: None, purpose: None, certificate: None, verdict }
+    }
+
+    /// A login by client certificate, which Dovecot let pass as a master user: its structure is the one who asks.
+    fn certificate_login(&self, request: &LoginRequest, now: UnixSeconds) -> Judged {
+        let mailbox = MailboxAddress::parse(&request.user).ok();
+        let Some(shown) = request.certificate() else {
+            let verdict = Verdict::Deny(DenyReason::CertificateMissing);
+            return Judged { mailbox, handle: None, purpose: None, certificate: None, verdict };
+        };
+        let decision = self.parts.certificates.judge(&CertificateAttempt {
+            shown,
+            mailbox: request.user.clone(),
+            protocol: Protocol::Imap,
+            door: Door::DovecotPolicy,
+            client: request.client(),
+        });
+        let verdict = match decision.outcome {
+            CertificateOutcome::Allow(opened) => {
+                let mailbox = opened.mailbox().clone();
+                Verdict::Count(Authentication { mailbox, at: now, means: Means::Certificate })
+            }
+            CertificateOutcome::Deny(reason) => Verdict::Deny(reason),
+            CertificateOutcome::Unavailable(reason) => Verdict::Unavailable(reason),
+        };
+        Judged { mailbox, handle: None, purpose: None, certificate: Some(decision.id), verdict }
     }
 
     /// Whether a login is the mailbox's own: the mailbox is known, and nobody came in its place.

@@ -19,13 +19,15 @@ use super::delegation::{DelegationDoor, DelegationParts};
 use super::dovecot_policy::tests::Memory;
 use super::join::Joins;
 use super::loopback::LoopbackDoor;
-use super::ports::{Judge, SubmissionJudge, UnjoinedWitness};
-use super::sasl::{SaslDoor, SaslParts};
+use super::ports::{CertificateJudge, Judge, SubmissionJudge, UnjoinedWitness};
+use super::sasl::{Offer, SaslDoor, SaslParts};
 use super::streams::{Conversing, StreamLimits, serve};
 use super::unix::UnixDoor;
 use crate::clock::{Clock, UnixSeconds};
 use crate::evidence::directory::{IdNat, MailboxAddress};
-use crate::gate::{Attempt, Credentials, Decision, DecisionId, Login, Submission, SubmissionOutcome};
+use crate::gate::{
+    Attempt, CertificateDecision, Credentials, Decision, DecisionId, Holder, Login, Submission, SubmissionOutcome,
+};
 use crate::rails::Permit;
 use crate::reason::DenyReason;
 
@@ -60,6 +62,7 @@ impl Doors {
         let sasl = Arc::new(SaslDoor::new(SaslParts {
             judge: judge(&judged),
             store: store.clone(),
+            offer: Offer::Tokens,
             joins: Arc::clone(&joins),
             clock: Clock::manual(NOW),
         }));
@@ -70,6 +73,11 @@ impl Doors {
                 std::future::ready(SubmissionOutcome::Allow)
             }),
             joins: Arc::clone(&joins),
+            certificates: CertificateJudge::new(|_| CertificateDecision {
+                id: DecisionId::example(),
+                outcome: DenyReason::CertificateUnknown.into(),
+            }),
+            store: store.clone(),
             witness: UnjoinedWitness::new(|_| {}),
             clock: Clock::manual(NOW),
         }));
@@ -213,8 +221,10 @@ fn log_in(doors: &Doors) {
         let login = Login {
             mailbox: MailboxAddress::parse("a@x.test").unwrap(),
             decision: DecisionId::example(),
-            issuer: "https://psc.test".into(),
-            identity: IdNat::parse("899700000011").unwrap(),
+            holder: Holder::Person {
+                issuer: "https://psc.test".into(),
+                identity: IdNat::parse("899700000011").unwrap(),
+            },
             at: NOW,
         };
         doors.joins.record(pid, login);

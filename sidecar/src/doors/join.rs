@@ -8,14 +8,52 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::clock::UnixSeconds;
+use crate::evidence::directory::MailboxAddress;
 use crate::gate::Login;
+
+/// What a SASL client was told is good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Joined {
+    /// A login.
+    Login(Login),
+    /// The mailbox that a client named with EXTERNAL. It proves nothing: the certificate comes with the questions about
+    /// messages, and is judged there.
+    Claim {
+        /// The mailbox.
+        mailbox: MailboxAddress,
+        /// When.
+        at: UnixSeconds,
+    },
+}
+
+impl Joined {
+    const fn mailbox(&self) -> &MailboxAddress {
+        match self {
+            Self::Login(login) => &login.mailbox,
+            Self::Claim { mailbox, .. } => mailbox,
+        }
+    }
+
+    const fn at(&self) -> UnixSeconds {
+        match self {
+            Self::Login(login) => login.at,
+            Self::Claim { at, .. } => *at,
+        }
+    }
+}
+
+impl From<Login> for Joined {
+    fn from(login: Login) -> Self {
+        Self::Login(login)
+    }
+}
 
 /// The logins of the smtpd processes.
 #[derive(Debug)]
 pub struct Joins {
     capacity: usize,
     life_seconds: u64,
-    logins: Mutex<HashMap<u32, Login>>,
+    logins: Mutex<HashMap<u32, Joined>>,
 }
 
 impl Joins {
@@ -30,14 +68,15 @@ impl Joins {
         Self { capacity: capacity.max(1), life_seconds, logins: Mutex::default() }
     }
 
-    /// Records the login on process `pid`, in the place of an earlier one. When the table is full the oldest login of
+    /// Records the login, or the claim, on process `pid`, in the place of an earlier one. When the table is full the oldest login of
     /// another process goes.
-    pub fn record(&self, pid: u32, login: Login) {
+    pub fn record(&self, pid: u32, login: impl Into<Joined>) {
+        let login = login.into();
         let mut logins = self.logins();
         if logins.len() >= self.capacity && !logins.contains_key(&pid) {
-            let now = login.at;
-            logins.retain(|_, known| now.since(known.at) < self.life_seconds);
-            let oldest = logins.iter().min_by_key(|(_, known)| known.at).map(|(pid, _)| *pid);
+            let now = login.at();
+            logins.retain(|_, known| now.since(known.at()) < self.life_seconds);
+            let oldest = logins.iter().min_by_key(|(_, known)| known.at()).map(|(pid, _)| *pid);
             if let Some(oldest) = oldest.filter(|_| logins.len() >= self.capacity) {
                 logins.remove(&oldest);
             }
@@ -50,13 +89,13 @@ impl Joins {
         self.logins().remove(&pid);
     }
 
-    /// The login on process `pid`, if it is the one that Postfix names and not too old.
+    /// The login, or the claim, on process `pid`, if it is the one that Postfix names and not too old.
     #[must_use]
-    pub fn find(&self, pid: u32, sasl_username: &str, now: UnixSeconds) -> Option<Login> {
+    pub fn find(&self, pid: u32, sasl_username: &str, now: UnixSeconds) -> Option<Joined> {
         let logins = self.logins();
         let login = logins.get(&pid)?;
-        let is_it = !sasl_username.is_empty() && login.mailbox.as_str() == sasl_username;
-        (is_it && now.since(login.at) < self.life_seconds).then(|| login.clone())
+        let is_it = !sasl_username.is_empty() && login.mailbox().as_str() == sasl_username;
+        (is_it && now.since(login.at()) < self.life_seconds).then(|| login.clone())
     }
 
     /// Processes remembered now.
@@ -72,7 +111,7 @@ impl Joins {
     }
 
     /// A panic while the lock was held can't have left an entry half-written: every change is one insert or removal.
-    fn logins(&self) -> MutexGuard<'_, HashMap<u32, Login>> {
+    fn logins(&self) -> MutexGuard<'_, HashMap<u32, Joined>> {
         self.logins.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -80,8 +119,8 @@ impl Joins {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::directory::{IdNat, MailboxAddress};
-    use crate::gate::DecisionId;
+    use crate::evidence::directory::IdNat;
+    use crate::gate::{DecisionId, Holder};
 
     const NOW: UnixSeconds = UnixSeconds(1_000_000);
 
@@ -89,8 +128,10 @@ mod tests {
         Login {
             mailbox: MailboxAddress::parse(mailbox).unwrap(),
             decision: DecisionId::example(),
-            issuer: "https://psc.test".into(),
-            identity: IdNat::parse("899700000011").unwrap(),
+            holder: Holder::Person {
+                issuer: "https://psc.test".into(),
+                identity: IdNat::parse("899700000011").unwrap(),
+            },
             at,
         }
     }
@@ -99,7 +140,7 @@ mod tests {
     fn a_login_is_found_by_process_and_name() {
         let joins = Joins::new(4, 100);
         joins.record(7, login("a@x.test", NOW));
-        assert_eq!(joins.find(7, "a@x.test", NOW), Some(login("a@x.test", NOW)));
+        assert_eq!(joins.find(7, "a@x.test", NOW), Some(login("a@x.test", NOW).into()));
         assert_eq!(joins.find(8, "a@x.test", NOW), None);
         assert_eq!(joins.find(7, "b@x.test", NOW), None);
         assert_eq!(joins.find(7, "", NOW), None);
@@ -116,7 +157,7 @@ mod tests {
         // The one after it did, as somebody else.
         joins.record(7, login("b@x.test", NOW));
         assert_eq!(joins.find(7, "a@x.test", NOW), None);
-        assert_eq!(joins.find(7, "b@x.test", NOW), Some(login("b@x.test", NOW)));
+        assert_eq!(joins.find(7, "b@x.test", NOW), Some(login("b@x.test", NOW).into()));
     }
 
     #[test]

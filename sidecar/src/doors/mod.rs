@@ -8,6 +8,7 @@ pub mod delegation;
 pub mod dovecot;
 pub mod dovecot_introspection;
 pub mod dovecot_policy;
+pub mod dovecot_structures;
 pub mod framing;
 pub mod grpc;
 pub mod handles;

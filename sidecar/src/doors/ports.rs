@@ -11,7 +11,9 @@ use std::sync::Arc;
 use super::handles::{Handle, Purpose};
 use crate::clock::UnixSeconds;
 use crate::evidence::directory::MailboxAddress;
-use crate::gate::{Attempt, Decision, Gate, Stage, Submission, SubmissionOutcome};
+use crate::gate::{
+    Attempt, CertificateAttempt, CertificateDecision, Decision, DecisionId, Gate, Stage, Submission, SubmissionOutcome,
+};
 use crate::reason::{DenyReason, UnavailableReason};
 
 type Judging = Pin<Box<dyn Future<Output = Decision> + Send>>;
@@ -67,6 +69,8 @@ pub struct AfterAuth<'a> {
     pub handle: Option<Handle>,
     /// What the handle stood for, where it was good.
     pub purpose: Option<&'a Purpose>,
+    /// The decision on the client certificate, where it is a login by one.
+    pub certificate: Option<DecisionId>,
     /// Address of the mail client.
     pub client: Option<IpAddr>,
     /// The answer.
@@ -179,5 +183,34 @@ impl From<Arc<Gate>> for SubmissionJudge {
 impl fmt::Debug for SubmissionJudge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SubmissionJudge(..)")
+    }
+}
+
+/// Judges client certificates.
+#[derive(Clone)]
+pub struct CertificateJudge(Arc<dyn Fn(&CertificateAttempt) -> CertificateDecision + Send + Sync>);
+
+impl CertificateJudge {
+    /// A judge that asks `judge`.
+    pub fn new(judge: impl Fn(&CertificateAttempt) -> CertificateDecision + Send + Sync + 'static) -> Self {
+        Self(Arc::new(judge))
+    }
+
+    /// The decision on one attempt.
+    #[must_use]
+    pub fn judge(&self, attempt: &CertificateAttempt) -> CertificateDecision {
+        (self.0)(attempt)
+    }
+}
+
+impl From<Arc<Gate>> for CertificateJudge {
+    fn from(gate: Arc<Gate>) -> Self {
+        Self::new(move |attempt| gate.judge_certificate(attempt))
+    }
+}
+
+impl fmt::Debug for CertificateJudge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CertificateJudge(..)")
     }
 }

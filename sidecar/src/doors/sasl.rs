@@ -1,4 +1,5 @@
-//! The SASL server for Postfix and Exim: Dovecot's auth protocol, version 1, with XOAUTH2 and OAUTHBEARER alone.
+//! The SASL server for Postfix and Exim: Dovecot's auth protocol, version 1, with XOAUTH2 and OAUTHBEARER alone; or, on a
+//! socket of its own for a port that asks for client certificates, with EXTERNAL alone.
 //!
 //! Mailbox and token arrive together in one message, which goes to the gate as it is. A good login is recorded durably
 //! and remembered under the mail server's process id before it is told. An outage closes the socket: the mail client
@@ -15,14 +16,17 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
+pub(super) use self::conversation::EXTERNAL;
+pub use self::conversation::Offer;
 use self::conversation::{Conversation, Origin, Question, Step};
 use super::answer::{SaslAnswer, sasl};
 use super::framing::{FrameError, FrameLimits, Frames};
-use super::join::Joins;
+use super::join::{Joined, Joins};
 use super::ports::Judge;
 use super::streams::{Conversing, Draining};
 use crate::clock::Clock;
-use crate::gate::{Attempt, Credentials, Door, Login, Outcome, Protocol};
+use crate::evidence::directory::MailboxAddress;
+use crate::gate::{Attempt, Credentials, Door, Holder, Login, Outcome, Protocol};
 use crate::reason::UnavailableReason;
 use crate::store::{Authentication, Means, Store};
 
@@ -42,6 +46,8 @@ pub struct SaslParts {
     pub judge: Judge,
     /// Where authentications are recorded.
     pub store: Arc<dyn Store>,
+    /// What it offers.
+    pub offer: Offer,
     /// Where good logins are remembered for the delegation door.
     pub joins: Arc<Joins>,
     /// The clock.
@@ -96,8 +102,8 @@ impl SaslDoor {
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
         let mut frames = Frames::new(stream, LINES);
-        let mut conversation = Conversation::default();
-        let greeting = Conversation::greeting(std::process::id(), self.name(), cookie());
+        let mut conversation = Conversation::new(self.parts.offer);
+        let greeting = conversation.greeting(std::process::id(), self.name(), cookie());
         say(frames.stream(), &greeting).await?;
         loop {
             let line = tokio::select! {
@@ -107,6 +113,9 @@ impl SaslDoor {
             };
             let Some(line) = line else { return Ok(()) };
             let mut step = conversation.hear(line::parse(line)?)?;
+            if let Step::Claim(id, mailbox) = step {
+                step = self.claim(id, mailbox, peer.or_else(|| conversation.cpid()));
+            }
             if let Step::Judge(question) = step {
                 let pid = peer.or_else(|| conversation.cpid());
                 let (id, mechanism) = (question.id, question.mechanism);
@@ -116,12 +125,22 @@ impl SaslDoor {
             match step {
                 Step::Say(answer) => say(frames.stream(), &answer).await?,
                 Step::Nothing => {}
-                Step::Judge(_) | Step::Close => return Ok(()),
+                Step::Judge(_) | Step::Claim(..) | Step::Close => return Ok(()),
             }
             if conversation.cpid().is_some() {
                 frames.set_idle(REST);
             }
         }
+    }
+
+    /// Says yes to a mailbox named with EXTERNAL, and remembers that nothing is proven: the mail server tells of the
+    /// certificate when it asks about a message.
+    fn claim(&self, id: u32, mailbox: MailboxAddress, pid: Option<u32>) -> Step {
+        // Without a process there is nothing that a message could be joined to.
+        let Some(pid) = pid else { return Step::Close };
+        let answer = format!("OK\t{id}\tuser={mailbox}\n");
+        self.parts.joins.record(pid, Joined::Claim { mailbox, at: self.parts.clock.now() });
+        Step::Say(answer)
     }
 
     /// Judges one message; a good login is recorded and remembered first.
@@ -153,8 +172,7 @@ impl SaslDoor {
             let login = Login {
                 mailbox: mailbox.clone(),
                 decision: decision.id,
-                issuer: permit.issuer().to_owned(),
-                identity: permit.identity().clone(),
+                holder: Holder::Person { issuer: permit.issuer().to_owned(), identity: permit.identity().clone() },
                 at,
             };
             self.parts.joins.record(pid, login);

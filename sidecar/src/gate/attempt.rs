@@ -19,6 +19,10 @@ pub enum Door {
     Ticket,
     /// Dovecot's auth protocol, spoken by Postfix or Exim.
     Sasl,
+    /// Dovecot's after-auth question: a login by client certificate.
+    DovecotPolicy,
+    /// Postfix's policy delegation: a login by client certificate.
+    Delegation,
 }
 
 impl Door {
@@ -30,6 +34,8 @@ impl Door {
             Self::Grpc => "grpc",
             Self::Ticket => "ticket",
             Self::Sasl => "sasl",
+            Self::DovecotPolicy => "dovecot-policy",
+            Self::Delegation => "delegation",
         }
     }
 }

@@ -14,7 +14,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::service::Service;
 use super::terms::{algorithm, ask, presented, raw};
-use super::{Attempt, Gate, Outcome, SubmissionOutcome};
+use super::{Attempt, CertificateOutcome, Gate, Outcome, SubmissionOutcome};
 use crate::clock::UnixSeconds;
 use crate::evidence::keys::Lookup;
 use crate::policy::wit::login::Inquiry;
@@ -179,9 +179,30 @@ impl Gate {
         let code = match outcome {
             SubmissionOutcome::Deny(reason @ SubmissionReason::RailSender) => reason.code(),
             SubmissionOutcome::Unavailable(reason) if of_a_policy(reason) => reason.code(),
-            SubmissionOutcome::Allow | SubmissionOutcome::Deny(_) | SubmissionOutcome::Unavailable(_) => return,
+            SubmissionOutcome::Allow
+            | SubmissionOutcome::Deny(_)
+            | SubmissionOutcome::ShutOut(_)
+            | SubmissionOutcome::Unavailable(_) => return,
         };
         self.failed(service, release, code, |_, _| Some(person.to_owned()));
+    }
+
+    /// The same for a client certificate: the mail server proved that its client holds the key.
+    pub(super) fn watch_certificate(
+        &self,
+        service: &Service,
+        release: &Release,
+        outcome: &CertificateOutcome,
+        structure: &str,
+    ) {
+        let code = match outcome {
+            CertificateOutcome::Deny(
+                reason @ (DenyReason::RailStructure | DenyReason::RailChain | DenyReason::RailCertificate),
+            ) => reason.code(),
+            CertificateOutcome::Unavailable(reason) if of_a_policy(*reason) => reason.code(),
+            CertificateOutcome::Allow(_) | CertificateOutcome::Deny(_) | CertificateOutcome::Unavailable(_) => return,
+        };
+        self.failed(service, release, code, |_, _| Some(structure.to_owned()));
     }
 
     fn failed(

@@ -5,14 +5,15 @@
 
 use std::net::IpAddr;
 
-use super::{DecisionId, Gate, Issuer};
+use super::{CertificateOutcome, DecisionId, Gate, Issuer, Opened};
 use crate::audit::Submitted;
 use crate::clock::UnixSeconds;
-use crate::evidence::directory::{IdNat, MailboxAddress, Snapshot};
+use crate::evidence::certificate::Fingerprint;
+use crate::evidence::directory::{IdNat, Mailbox, MailboxAddress, Snapshot};
 use crate::policy::Release;
 use crate::policy::wit::submission as wit;
 use crate::rails;
-use crate::reason::{SubmissionReason, UnavailableReason};
+use crate::reason::{DenyReason, SubmissionReason, UnavailableReason};
 
 /// A login that a SASL client was told is good.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,12 +22,39 @@ pub struct Login {
     pub mailbox: MailboxAddress,
     /// The decision that allowed it.
     pub decision: DecisionId,
-    /// Issuer of the token.
-    pub issuer: String,
-    /// The person, as the proven token carries them.
-    pub identity: IdNat,
+    /// Whose it is.
+    pub holder: Holder,
     /// When.
     pub at: UnixSeconds,
+}
+
+/// Who logged in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// A person, by a token.
+    Person {
+        /// Its issuer.
+        issuer: String,
+        /// The person, as the proven token carries them.
+        identity: IdNat,
+    },
+    /// A structure, by a client certificate.
+    Structure {
+        /// Its identifier.
+        structure: String,
+        /// The certificate.
+        certificate: Fingerprint,
+    },
+}
+
+impl Holder {
+    /// By what a policy's share of all is chosen, and its failures are told apart.
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Person { identity, .. } => identity.as_str(),
+            Self::Structure { structure, .. } => structure,
+        }
+    }
 }
 
 /// How far an SMTP transaction has come when the mail server asks.
@@ -100,6 +128,8 @@ pub enum SubmissionOutcome {
     Allow,
     /// It is refused.
     Deny(SubmissionReason),
+    /// The login itself does not hold, or not any more: a client certificate that does not open the mailbox.
+    ShutOut(DenyReason),
     /// No decision could be made.
     Unavailable(UnavailableReason),
 }
@@ -115,7 +145,7 @@ impl Gate {
     #[must_use]
     pub fn judge_submission(&self, submission: &Submission) -> SubmissionOutcome {
         let service = self.service.load_full();
-        let release = service.release_for(submission.login.identity.as_str());
+        let release = service.release_for(submission.login.holder.name());
         let outcome = self.submission(release, submission);
         self.audit.submission(&Submitted {
             now: self.clock.now(),
@@ -130,7 +160,7 @@ impl Gate {
             client: submission.client,
             release: Some(release.digest()),
         });
-        self.watch_submission(&service, release, outcome, submission.login.identity.as_str());
+        self.watch_submission(&service, release, outcome, submission.login.holder.name());
         if let SubmissionOutcome::Deny(reason) = outcome {
             // Addresses stay out of the log: the decision leads to the audit record of the login.
             tracing::info!(decision = %submission.login.decision, reason = reason.code(), "a message is refused");
@@ -140,12 +170,11 @@ impl Gate {
 
     fn submission(&self, release: &Release, submission: &Submission) -> SubmissionOutcome {
         let Ok(_place) = self.in_flight.try_acquire() else { return UnavailableReason::Overloaded.into() };
-        // An issuer that was taken out of the configuration since: its logins are no longer ours.
-        let Some(issuer) = self.issuer(&submission.login.issuer) else {
-            return UnavailableReason::LoginUnknown.into();
-        };
         let directory = self.directory.snapshot();
-        let own = own(&directory, &submission.login.identity, issuer);
+        let own = match self.own(&directory, &submission.login) {
+            Ok(own) => own,
+            Err(outcome) => return outcome,
+        };
         let inside = submission.recipient.as_deref().and_then(|recipient| self.trust_space.holds(recipient));
         let request = request(submission, &own, inside);
         match release.instance().and_then(|mut instance| instance.judge(&request)) {
@@ -158,13 +187,44 @@ impl Gate {
     }
 }
 
+impl Gate {
+    /// What the login opens now: as when it was made, so that a directory that changed meanwhile counts.
+    ///
+    /// # Errors
+    /// The login does not hold any more.
+    fn own<'d>(&'d self, directory: &'d Snapshot, login: &'d Login) -> Result<Vec<Own<'d>>, SubmissionOutcome> {
+        match &login.holder {
+            Holder::Person { issuer, identity } => {
+                // An issuer that was taken out of the configuration since: its logins are no longer ours.
+                let issuer = self.issuer(issuer).ok_or(UnavailableReason::LoginUnknown)?;
+                Ok(own(directory, identity, issuer))
+            }
+            Holder::Structure { certificate, .. } => match self.certificate_stands(*certificate, &login.mailbox) {
+                CertificateOutcome::Allow(opened) => Ok(opened_by(directory, &opened)),
+                CertificateOutcome::Deny(reason) => Err(SubmissionOutcome::ShutOut(reason)),
+                CertificateOutcome::Unavailable(reason) => Err(reason.into()),
+            },
+        }
+    }
+}
+
+/// The mailbox that a certificate opens, and its addresses in the same domain: its chain vouches for no other.
+fn opened_by<'d>(directory: &'d Snapshot, opened: &Opened) -> Vec<Own<'d>> {
+    let mailbox = directory.mailbox(opened.mailbox().as_str());
+    let own = |mailbox: &'d Mailbox| Own {
+        address: &mailbox.address,
+        aliases: mailbox.aliases.iter().filter(|alias| alias.domain() == mailbox.address.domain()).collect(),
+    };
+    mailbox.into_iter().map(own).collect()
+}
+
 /// A mailbox of the person, and its addresses in the issuer's domains.
 struct Own<'d> {
     address: &'d MailboxAddress,
     aliases: Vec<&'d MailboxAddress>,
 }
 
-/// What a token of this person opens now: as at the login, so that a directory that changed meanwhile counts.
+/// What a token of this person opens.
 fn own<'d>(directory: &'d Snapshot, identity: &'d IdNat, issuer: &'d Issuer) -> Vec<Own<'d>> {
     let domains = &issuer.mailbox_domains;
     let inside = |alias: &&MailboxAddress| domains.iter().any(|domain| domain == alias.domain());

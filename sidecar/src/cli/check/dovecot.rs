@@ -3,6 +3,7 @@
 //! Reads what `doveconf -n` prints and, for 2.3, the file that holds the token settings. Each rule names the danger; the
 //! files of `integrations/` pass all of them.
 
+mod certificates;
 mod dangers;
 mod parse;
 mod policy;
@@ -15,7 +16,8 @@ use std::path::Path;
 use self::parse::Block;
 use super::command;
 use super::report::Report;
-use crate::config::{Dovecot, DovecotServer, DovecotVersion};
+use crate::clock::UnixSeconds;
+use crate::config::{ChainSettings, Dovecot, DovecotServer, DovecotVersion};
 
 /// What a rule needs to know beside the settings.
 struct Look<'a> {
@@ -27,7 +29,13 @@ struct Look<'a> {
 }
 
 /// Looks at one server.
-pub(super) async fn look(server: &DovecotServer, ours: Option<&Dovecot>, report: &mut Report) {
+pub(super) async fn look(
+    server: &DovecotServer,
+    ours: Option<&Dovecot>,
+    chains: &[ChainSettings],
+    now: UnixSeconds,
+    report: &mut Report,
+) {
     let place = format!("Dovecot {} at {}", server.version.code(), server.imap);
     let Some(ours) = ours else {
         report.mistake(place, "the doors for Dovecot are closed", "add a [dovecot] section to the configuration");
@@ -35,7 +43,7 @@ pub(super) async fn look(server: &DovecotServer, ours: Option<&Dovecot>, report:
     };
     let command = server.doveconf.join(" ");
     match command::printed(&server.doveconf).await {
-        Ok(text) => examine(&place, server, &text, ours, report),
+        Ok(text) => examine(&place, server, &text, ours, (chains, now), report),
         Err(error) => {
             let remedy = "correct doveconf in [[check.dovecot]], and run this check as root";
             report.mistake(place, format!("`{command}` can't be run: {error}"), remedy);
@@ -44,7 +52,14 @@ pub(super) async fn look(server: &DovecotServer, ours: Option<&Dovecot>, report:
 }
 
 /// Holds printed settings against every rule.
-fn examine(place: &str, server: &DovecotServer, text: &str, ours: &Dovecot, report: &mut Report) {
+fn examine(
+    place: &str,
+    server: &DovecotServer,
+    text: &str,
+    ours: &Dovecot,
+    (chains, now): (&[ChainSettings], UnixSeconds),
+    report: &mut Report,
+) {
     let Ok((found, conf)) = parse::parse(text) else {
         report.mistake(
             place,
@@ -67,6 +82,7 @@ fn examine(place: &str, server: &DovecotServer, text: &str, ours: &Dovecot, repo
     }
     policy::examine(&look, report);
     dangers::examine(&look, report);
+    certificates::examine(&look, chains, now, report);
     if report.mistakes() == before {
         report.good(place, format!("{found}: its settings are those of the integration"));
     }

@@ -77,7 +77,7 @@ async fn everything(config: &Config, options: &Options, token: Option<&Token>, r
         postfix::look(server, config.postfix.as_ref(), line, report).await;
     }
     for server in &config.check.dovecot {
-        dovecot::look(server, config.dovecot.as_ref(), report).await;
+        dovecot::look(server, config.dovecot.as_ref(), &config.chains, Clock::system().now(), report).await;
     }
     live::look(config, socket, running, report).await;
 }

@@ -3,6 +3,7 @@
 //! Reads what `postconf`, `postconf -M` and `postconf -P` print (postconf(1)): the parameters, the services of master.cf
 //! and what each of them overrides. Only services of smtpd(8) are looked at; the files of `integrations/` pass every rule.
 
+mod certificates;
 mod restrictions;
 mod rules;
 mod settings;
@@ -68,7 +69,10 @@ fn examine(look: &Look<'_>, report: &mut Report) {
         return;
     };
     let before = report.mistakes();
-    let (ours, others): (Vec<_>, Vec<_>) = look.conf.smtpds().partition(|service| look.logs_in_here(service));
+    let (ours, others): (Vec<_>, Vec<_>) =
+        look.conf.smtpds().partition(|service| look.logs_in_at(service, Some(look.sasl())));
+    let (with_certificates, others): (Vec<_>, Vec<_>) =
+        others.into_iter().partition(|service| look.logs_in_at(service, look.certificate_sasl()));
     if ours.is_empty() {
         let what = "no smtpd service of master.cf logs in through Octroi (smtpd_sasl_auth_enable = yes, \
                     smtpd_sasl_type = dovecot, smtpd_sasl_path = its socket)";
@@ -77,13 +81,19 @@ fn examine(look: &Look<'_>, report: &mut Report) {
     for service in &ours {
         rules::of_ours(look, service, report);
     }
+    for service in &with_certificates {
+        certificates::of_certificates(look, service, report);
+    }
+    if with_certificates.is_empty() {
+        certificates::unused(look, report);
+    }
     for service in others {
         rules::of_another(look, service, report);
     }
     rules::logs(look, report);
     look.sockets(report);
     if report.mistakes() == before {
-        let names: Vec<_> = ours.iter().map(|service| service.name.as_str()).collect();
+        let names: Vec<_> = ours.iter().chain(&with_certificates).map(|service| service.name.as_str()).collect();
         report.good(PLACE, format!("{version}: {} are as the integration has them", names.join(" and ")));
     }
 }
@@ -97,11 +107,16 @@ impl<'a> Look<'a> {
         Door { socket: &self.ours.delegation_socket, listen: self.ours.delegation_listen }
     }
 
-    fn logs_in_here(&self, service: &Service) -> bool {
+    /// The one for clients with a certificate, where it is open.
+    fn certificate_sasl(&self) -> Option<Door<'a>> {
+        self.ours.certificate_sasl_socket.as_deref().map(|socket| Door { socket, listen: None })
+    }
+
+    fn logs_in_at(&self, service: &Service, door: Option<Door<'_>>) -> bool {
         let is = |key: &str, value: &str| self.conf.effective(service, key) == value;
         is("smtpd_sasl_auth_enable", "yes")
             && is("smtpd_sasl_type", "dovecot")
-            && self.leads_to(service, &self.conf.effective(service, "smtpd_sasl_path"), self.sasl())
+            && door.is_some_and(|door| self.leads_to(service, &self.conf.effective(service, "smtpd_sasl_path"), door))
     }
 
     /// Whether a name by which Postfix connects (`unix:path`, a path, `inet:host:port`) is that door.
@@ -131,7 +146,8 @@ impl<'a> Look<'a> {
             }
         };
         let both = [(&self.ours.sasl_socket, "sasl_socket"), (&self.ours.delegation_socket, "delegation_socket")];
-        for (path, key) in both {
+        let third = self.ours.certificate_sasl_socket.as_ref().map(|path| (path, "certificate_sasl_socket"));
+        for (path, key) in both.into_iter().chain(third) {
             let shown = path.display();
             let is_there = std::fs::metadata(path).is_ok_and(|found| found.file_type().is_socket());
             if !is_there {

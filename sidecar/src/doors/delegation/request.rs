@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use thiserror::Error;
 
+use crate::evidence::certificate::Fingerprint;
 use crate::gate::{Encryption, Stage};
 
 /// A question.
@@ -23,6 +24,21 @@ pub(super) struct Question {
     pub(super) bytes: u64,
     pub(super) encryption: Encryption,
     pub(super) client: Option<IpAddr>,
+    /// SASL mechanism of the login.
+    pub(super) sasl_method: String,
+    /// The certificate that the client showed, where Postfix verified it.
+    pub(super) certificate: Certificate,
+}
+
+/// A client certificate, as Postfix tells of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Certificate {
+    /// None, or one that Postfix did not verify: it tells the fingerprint of that one too, and no subject.
+    Missing,
+    /// A verified one, whose digest is not SHA-256 (`smtpd_tls_fingerprint_digest`).
+    Unreadable,
+    /// A verified one.
+    Verified(Fingerprint),
 }
 
 /// `protocol_state`.
@@ -52,7 +68,7 @@ pub(super) enum Malformed {
 }
 
 /// The attributes that are read, in the order of [`Attributes`].
-const READ: [&str; 10] = [
+const READ: [&str; 13] = [
     "request",
     "protocol_state",
     "instance",
@@ -63,14 +79,30 @@ const READ: [&str; 10] = [
     "size",
     "encryption_protocol",
     "client_address",
+    "sasl_method",
+    "ccert_subject",
+    "ccert_fingerprint",
 ];
 
 type Attributes<'a> = [Option<&'a [u8]>; READ.len()];
 
 /// Parses one question, without the empty line at its end.
 pub(super) fn parse(block: &[u8]) -> Result<Question, Malformed> {
-    let [request, state, instance, sasl_username, sender, recipient, recipients, bytes, encryption, client] =
-        attributes(block)?;
+    let [
+        request,
+        state,
+        instance,
+        sasl_username,
+        sender,
+        recipient,
+        recipients,
+        bytes,
+        encryption,
+        client,
+        method,
+        subject,
+        print,
+    ] = attributes(block)?;
     if request != Some(b"smtpd_access_policy") {
         return Err(Malformed::Request);
     }
@@ -85,7 +117,17 @@ pub(super) fn parse(block: &[u8]) -> Result<Question, Malformed> {
         bytes: number(bytes)?,
         encryption: parse_encryption(encryption),
         client: text(client).parse().ok(),
+        sasl_method: text(method),
+        certificate: certificate(subject, &text(print)),
     })
+}
+
+fn certificate(subject: Option<&[u8]>, fingerprint: &str) -> Certificate {
+    match (subject.unwrap_or_default(), Fingerprint::parse(fingerprint)) {
+        (b"", _) => Certificate::Missing,
+        (_, Err(_)) => Certificate::Unreadable,
+        (_, Ok(fingerprint)) => Certificate::Verified(fingerprint),
+    }
 }
 
 fn attributes(block: &[u8]) -> Result<Attributes<'_>, Malformed> {
@@ -173,6 +215,8 @@ mod tests {
             bytes: 12,
             encryption: Encryption::Tls13,
             client: Some("192.0.2.7".parse().unwrap()),
+            sasl_method: "XOAUTH2".into(),
+            certificate: Certificate::Missing,
         };
         assert_eq!(parse(RCPT.as_bytes()), Ok(expected));
     }
@@ -182,6 +226,21 @@ mod tests {
         let question = parse(b"request=smtpd_access_policy\nprotocol_state=CONNECT\ninstance=").unwrap();
         assert_eq!((question.state, question.instance_pid), (State::Connect, None));
         assert_eq!((question.sasl_username.as_str(), question.encryption), ("", Encryption::None));
+    }
+
+    #[test]
+    fn only_a_certificate_that_postfix_verified_has_a_fingerprint() {
+        let print = ["AB"; 32].join(":");
+        let of = |subject: &str, fingerprint: &str| {
+            let block =
+                RCPT.replace("ccert_subject=", &format!("ccert_subject={subject}\nccert_fingerprint={fingerprint}"));
+            parse(block.as_bytes()).unwrap().certificate
+        };
+        assert_eq!(of("DRIMbox", &print), Certificate::Verified(Fingerprint::parse(&"ab".repeat(32)).unwrap()));
+        assert_eq!(of("", &print), Certificate::Missing);
+        for other in ["", "AB:CD", &["AB"; 20].join(":"), &["AB"; 16].join(":")] {
+            assert_eq!(of("DRIMbox", other), Certificate::Unreadable, "{other}");
+        }
     }
 
     #[test]

@@ -6,11 +6,15 @@ use tokio_stream::StreamExt;
 
 use super::*;
 use crate::clock::UnixSeconds;
+use crate::doors::dovecot_policy::tests::Memory;
 use crate::doors::streams::{StreamLimits, serve};
+use crate::evidence::certificate::Fingerprint;
 use crate::evidence::directory::{IdNat, MailboxAddress};
-use crate::gate::{DecisionId, Login};
+use crate::gate::{CertificateDecision, DecisionId, Opened};
 
 const NOW: UnixSeconds = UnixSeconds(1_000);
+/// The certificate that opens `svc@x.test`.
+const GOOD: &str = "abababababababababababababababababababababababababababababababab";
 const DUNNO: &str = "action=DUNNO\n\n";
 
 struct Bench {
@@ -18,10 +22,15 @@ struct Bench {
     joins: Arc<Joins>,
     asked: Arc<Mutex<Vec<Submission>>>,
     unjoined: Arc<Mutex<Vec<String>>>,
+    store: Arc<Memory>,
+}
+
+fn bench() -> Bench {
+    bench_with(Memory::default())
 }
 
 /// A judge that lets a login send as itself alone.
-fn bench() -> Bench {
+fn bench_with(store: Memory) -> Bench {
     let (joins, asked) = (Arc::new(Joins::new(16, 100)), Arc::<Mutex<Vec<Submission>>>::default());
     let seen = Arc::clone(&asked);
     let judge = SubmissionJudge::new(move |submission: Submission| {
@@ -35,8 +44,21 @@ fn bench() -> Bench {
         let Unjoined { stage, sasl_username, sender, outcome, .. } = message;
         into.lock().unwrap().push(format!("{stage:?} {sasl_username} {sender} {outcome:?}"));
     });
-    let parts = DelegationParts { judge, joins: Arc::clone(&joins), witness, clock: Clock::manual(NOW) };
-    Bench { door: Arc::new(DelegationDoor::new(parts)), joins, asked, unjoined }
+    let certificates = CertificateJudge::new(|attempt| {
+        let good = Shown::Fingerprint(Fingerprint::parse(GOOD).unwrap());
+        let outcome = match (attempt.shown == good, attempt.mailbox.as_str()) {
+            (true, "svc@x.test") => CertificateOutcome::Allow(Opened::example("svc@x.test", GOOD)),
+            (true, "later@x.test") => UnavailableReason::RevocationUnavailable.into(),
+            (true, _) => DenyReason::StructureRefused.into(),
+            (false, _) => DenyReason::CertificateUnknown.into(),
+        };
+        CertificateDecision { id: DecisionId::example(), outcome }
+    });
+    let store = Arc::new(store);
+    let (clock, joins) = (Clock::manual(NOW), Arc::clone(&joins));
+    let parts =
+        DelegationParts { judge, joins: Arc::clone(&joins), certificates, store: store.clone(), witness, clock };
+    Bench { door: Arc::new(DelegationDoor::new(parts)), joins, asked, unjoined, store }
 }
 
 impl Bench {
@@ -55,8 +77,10 @@ impl Bench {
         let login = Login {
             mailbox: MailboxAddress::parse(mailbox).unwrap(),
             decision: DecisionId::example(),
-            issuer: "https://psc.test".into(),
-            identity: IdNat::parse("899700000011").unwrap(),
+            holder: Holder::Person {
+                issuer: "https://psc.test".into(),
+                identity: IdNat::parse("899700000011").unwrap(),
+            },
             at: NOW,
         };
         self.joins.record(pid, login);
@@ -234,4 +258,88 @@ async fn a_thousand_idle_connections_do_not_delay_an_answer() {
         assert_eq!(ask(smtpd, &question("EHLO", "", "", "")).await, DUNNO);
     }
     assert_eq!(ask(&mut idle[0], &question("EHLO", "", "", "")).await, DUNNO);
+}
+
+/// A question with a client certificate, which Postfix verified where it has a subject.
+fn certified(state: &str, user: &str, subject: &str, fingerprint: &str) -> String {
+    question(state, user, user, "").replace(
+        "sasl_username=",
+        &format!("sasl_method=EXTERNAL\nccert_subject={subject}\nccert_fingerprint={fingerprint}\nsasl_username="),
+    )
+}
+
+fn shut_out(reason: DenyReason) -> String {
+    delegation(SubmissionOutcome::ShutOut(reason))
+}
+
+impl Bench {
+    /// What the SASL door remembers of a client that named a mailbox with EXTERNAL.
+    fn claim(&self, pid: u32, mailbox: &str) {
+        let mailbox = MailboxAddress::parse(mailbox).unwrap();
+        self.joins.record(pid, Joined::Claim { mailbox, at: NOW });
+    }
+}
+
+#[tokio::test]
+async fn a_claim_becomes_a_login_by_the_certificate_that_postfix_verified() {
+    let bench = bench();
+    let mut smtpd = bench.connect(Some(7));
+    bench.claim(7, "svc@x.test");
+    let print = GOOD.to_uppercase();
+    for state in ["MAIL", "RCPT", "DATA", "END-OF-MESSAGE"] {
+        assert_eq!(ask(&mut smtpd, &certified(state, "svc@x.test", "DRIMbox", &print)).await, DUNNO, "{state}");
+    }
+    assert_eq!(bench.store.recorded(), ["svc@x.test AUTH_CLI 1000"]);
+    let asked = bench.asked.lock().unwrap();
+    let holder =
+        Holder::Structure { structure: "499700367909006".to_owned(), certificate: Fingerprint::parse(GOOD).unwrap() };
+    assert!(asked.len() == 4 && asked.iter().all(|submission| submission.login.holder == holder));
+}
+
+#[tokio::test]
+async fn a_claim_without_a_verified_and_fitting_certificate_sends_nothing() {
+    let bench = bench();
+    let mut smtpd = bench.connect(Some(7));
+    for (mailbox, subject, fingerprint, reason) in [
+        ("svc@x.test", "", GOOD, DenyReason::CertificateMissing),
+        ("svc@x.test", "", "", DenyReason::CertificateMissing),
+        ("svc@x.test", "DRIMbox", "", DenyReason::CertificateUnknown),
+        ("svc@x.test", "DRIMbox", &"cd".repeat(32), DenyReason::CertificateUnknown),
+        ("svc@x.test", "DRIMbox", &"ab".repeat(20), DenyReason::CertificateUnknown),
+        ("alice@x.test", "DRIMbox", GOOD, DenyReason::StructureRefused),
+    ] {
+        bench.claim(7, mailbox);
+        let answer = ask(&mut smtpd, &certified("MAIL", mailbox, subject, fingerprint)).await;
+        assert_eq!(answer, shut_out(reason), "{mailbox} {subject} {fingerprint}");
+    }
+    bench.claim(7, "later@x.test");
+    let answer = ask(&mut smtpd, &certified("MAIL", "later@x.test", "DRIMbox", GOOD)).await;
+    assert!(answer.starts_with("action=DEFER_IF_PERMIT 4.3.0 "), "{answer}");
+    // The certificate is not what makes a token's login, nor the other way round.
+    bench.claim(7, "svc@x.test");
+    let other = certified("MAIL", "svc@x.test", "DRIMbox", GOOD).replace("EXTERNAL", "XOAUTH2");
+    assert_eq!(ask(&mut smtpd, &other).await, shut_out(DenyReason::MechanismRefused));
+    assert!(bench.asked.lock().unwrap().is_empty() && bench.store.recorded().is_empty());
+}
+
+#[tokio::test]
+async fn the_next_client_of_a_process_needs_a_certificate_of_its_own() {
+    let bench = bench();
+    let mut smtpd = bench.connect(Some(7));
+    bench.claim(7, "svc@x.test");
+    assert_eq!(ask(&mut smtpd, &certified("MAIL", "svc@x.test", "DRIMbox", GOOD)).await, DUNNO);
+    let another = certified("RCPT", "svc@x.test", "DRIMbox", &"cd".repeat(32));
+    assert_eq!(ask(&mut smtpd, &another).await, shut_out(DenyReason::CertificateMissing));
+    ask(&mut smtpd, &question("CONNECT", "", "", "")).await;
+    assert_eq!(ask(&mut smtpd, &certified("MAIL", "svc@x.test", "DRIMbox", GOOD)).await, unknown());
+}
+
+#[tokio::test]
+async fn a_login_by_certificate_that_can_not_be_recorded_is_no_login() {
+    let bench = bench_with(Memory::broken());
+    let mut smtpd = bench.connect(Some(7));
+    bench.claim(7, "svc@x.test");
+    let answer = ask(&mut smtpd, &certified("MAIL", "svc@x.test", "DRIMbox", GOOD)).await;
+    assert_eq!(answer, delegation(SubmissionOutcome::Unavailable(UnavailableReason::StoreUnavailable)));
+    assert!(bench.asked.lock().unwrap().is_empty());
 }

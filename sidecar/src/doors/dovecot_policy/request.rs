@@ -7,6 +7,8 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 
+use crate::evidence::certificate::Shown;
+
 /// Longest member that is kept for the record, in bytes; longer ones are cut there.
 const WORD_BYTES: usize = 64;
 
@@ -90,6 +92,15 @@ pub(super) struct LoginRequest {
     /// The user as the client named it.
     #[serde(default)]
     pub(super) login: String,
+    /// Dovecot's word for a certificate that it verified: `valid`.
+    #[serde(default)]
+    cert: String,
+    /// What Dovecot read from the certificate: its first OU, which the passdb of certificates passes on.
+    #[serde(default)]
+    cert_id: String,
+    /// The server's address of the connection itself: never what a proxy, or a client that is taken for one, says.
+    #[serde(default)]
+    real_lip: String,
     #[serde(default)]
     session_id: String,
     #[serde(default)]
@@ -114,6 +125,16 @@ impl LoginRequest {
     /// Dovecot's session id, fit for a record.
     pub(super) fn session(&self) -> &str {
         word(&self.session_id)
+    }
+
+    /// The certificate behind a login by EXTERNAL. `None`: Dovecot verified none, or somebody else than its structure is the
+    /// one who logs in: each of the three names must be what the certificate says.
+    pub(super) fn certificate(&self) -> Option<Shown> {
+        let structure = [&self.master_user, &self.auth_user].into_iter().all(|name| *name == self.cert_id);
+        let listen = self.real_lip.parse().ok()?;
+        (self.cert == "valid" && structure && !self.cert_id.is_empty())
+            // Dovecot lower-cases users; structures have capitals alone.
+            .then(|| Shown::Structure { unit: self.cert_id.to_ascii_uppercase(), listen })
     }
 
     pub(super) fn client(&self) -> Option<IpAddr> {

@@ -4,10 +4,11 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::doors::handles::Entry;
-use crate::evidence::directory::{IdNat, Mailbox, MailboxKind, Snapshot};
+use crate::evidence::certificate::{Fingerprint, Shown};
+use crate::evidence::directory::{CertificateLimits, IdNat, Mailbox, MailboxKind, Snapshot};
 use crate::evidence::trust_space::TrustList;
-use crate::gate::DecisionId;
-use crate::store::{LastAuthentication, Page, StoreError};
+use crate::gate::{CertificateDecision, Opened};
+use crate::store::{LastAuthentication, Page, StoreError, StoredCertificate, StoredCertificates};
 
 /// A store that remembers what it was told, or fails.
 #[derive(Debug, Default)]
@@ -44,6 +45,18 @@ impl Store for Memory {
         Ok(())
     }
 
+    async fn load_certificates(&self) -> Result<StoredCertificates, StoreError> {
+        Ok(StoredCertificates::default())
+    }
+
+    async fn enrol(&self, _: Vec<StoredCertificate>) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn withdraw(&self, _: Fingerprint, _: UnixSeconds) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
     async fn record_authentication(&self, authentication: Authentication) -> Result<(), StoreError> {
         if self.broken {
             return Err(StoreError::Overloaded);
@@ -65,6 +78,8 @@ pub(in crate::doors) fn parts(handles: Arc<Handles>, store: Arc<dyn Store>, cloc
         kind: MailboxKind::App,
         persons: Vec::new(),
         aliases: Vec::new(),
+        structures: Vec::new(),
+        certificates: CertificateLimits::none(),
     };
     directory.publish(Snapshot::new(vec![mailbox("alice@x.test"), mailbox("app@x.test")]));
     PolicyParts {
@@ -74,6 +89,17 @@ pub(in crate::doors) fn parts(handles: Arc<Handles>, store: Arc<dyn Store>, cloc
         },
         handles,
         directory,
+        certificates: CertificateJudge::new(|attempt| {
+            let Shown::Structure { unit, listen } = &attempt.shown else { panic!("Dovecot tells no fingerprint") };
+            let outcome = match (unit.as_str(), attempt.mailbox.as_str()) {
+                ("499700367909006", "svc@x.test") if listen.is_loopback() => {
+                    CertificateOutcome::Allow(Opened::example("svc@x.test", ""))
+                }
+                ("499700367909006", "later@x.test") => UnavailableReason::RevocationUnavailable.into(),
+                _ => DenyReason::StructureRefused.into(),
+            };
+            CertificateDecision { id: DecisionId::example(), outcome }
+        }),
         store,
         witness: Witness::new(|_| {}),
         clock,
@@ -216,7 +242,7 @@ async fn whoever_comes_in_anothers_place_is_not_counted() {
 #[tokio::test]
 async fn unlisted_mechanisms_are_refused() {
     let bench = bench();
-    for mech in ["EXTERNAL", "GSSAPI", "XOAUTH2X", "", "PLAIN "] {
+    for mech in ["GSSAPI", "XOAUTH2X", "", "PLAIN "] {
         let answer = bench.allow(json!({"user": "alice@x.test", "mech": mech, "cert": "valid"})).await;
         assert_eq!(answer, no(DenyReason::MechanismRefused), "{mech:?}");
     }
@@ -257,7 +283,59 @@ async fn every_answer_is_witnessed_with_what_was_shown() {
     bench.allow(json!({"user": "alice@x.test", "mech": "EXTERNAL"})).await;
     let expected = [
         format!("OAUTHBEARER alice@x.test {handle} Allowed {{ counted: true }}"),
-        "EXTERNAL alice@x.test  Denied(MechanismRefused)".to_owned(),
+        "EXTERNAL alice@x.test  Denied(CertificateMissing)".to_owned(),
     ];
     assert_eq!(*bench.seen.lock().unwrap(), expected);
+}
+
+/// A login by certificate, as Dovecot asks about it.
+fn external(user: &str) -> Value {
+    json!({
+        "mech": "EXTERNAL", "cert": "valid", "cert_id": "499700367909006", "auth_user": "499700367909006",
+        "master_user": "499700367909006", "user": user, "login": user, "lip": "192.0.2.99", "real_lip": "127.0.0.2", "session_id": "s",
+    })
+}
+
+async fn allowed(bench: &Bench, request: &Value) -> (u16, Value) {
+    let (status, body) = bench.door.allow(request.to_string().as_bytes()).await;
+    (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+}
+
+#[tokio::test]
+async fn a_login_by_certificate_counts_once_its_judge_says_yes() {
+    let bench = bench();
+    assert_eq!(allowed(&bench, &external("svc@x.test")).await.1["status"], 0);
+    assert_eq!(bench.store.recorded(), ["svc@x.test AUTH_CLI 1000"]);
+    let (_, refused) = allowed(&bench, &external("alice@x.test")).await;
+    assert_eq!((&refused["status"], &refused["msg"]), (&json!(-1), &json!(DenyReason::StructureRefused.message())));
+    assert_eq!(allowed(&bench, &external("later@x.test")).await.0, 503);
+    assert_eq!(bench.store.recorded().len(), 1);
+}
+
+#[tokio::test]
+async fn whoever_is_not_the_certificates_structure_is_refused_before_any_judge() {
+    let bench = bench();
+    for (member, value) in [
+        ("cert", json!("")),
+        ("cert", json!("invalid")),
+        ("cert_id", json!("")),
+        ("cert_id", json!("499700999999999")),
+        ("master_user", json!("")),
+        ("master_user", json!("backup@x.test")),
+        ("auth_user", json!("svc@x.test")),
+        ("real_lip", json!("")),
+        ("real_lip", json!("mail.example.test")),
+    ] {
+        let mut request = external("svc@x.test");
+        request[member] = value.clone();
+        let (status, refused) = allowed(&bench, &request).await;
+        assert_eq!((status, &refused["status"]), (200, &json!(-1)), "{member} {value}");
+        assert_eq!(refused["msg"], json!(DenyReason::CertificateMissing.message()), "{member} {value}");
+    }
+    for missing in ["cert", "cert_id", "master_user", "auth_user", "real_lip"] {
+        let mut request = external("svc@x.test");
+        request.as_object_mut().unwrap().remove(missing);
+        assert_eq!(allowed(&bench, &request).await.1["status"], -1, "{missing}");
+    }
+    assert!(bench.store.recorded().is_empty());
 }

@@ -5,19 +5,36 @@
 
 use std::net::IpAddr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use thiserror::Error;
 
 use super::line::{Auth, Line};
 use crate::doors::answer::{Mechanism, SaslAnswer, sasl_challenge, sasl_failure};
+use crate::evidence::directory::MailboxAddress;
 use crate::reason::DenyReason;
 use crate::secret::Token;
 
 /// Exchanges that one connection may have open. Postfix has one; more are abandoned ones.
 const OPEN: usize = 8;
 
+/// Which mechanisms a socket offers. Postfix passes on what was never advertised: nothing else is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Offer {
+    /// XOAUTH2 and OAUTHBEARER.
+    #[default]
+    Tokens,
+    /// EXTERNAL (RFC 4422 appendix A), for a port that asks for client certificates.
+    Certificates,
+}
+
+/// The mechanism of client certificates.
+pub(in crate::doors) const EXTERNAL: &str = "EXTERNAL";
+
 /// Where a conversation stands.
 #[derive(Debug, Default)]
 pub(super) struct Conversation {
+    offer: Offer,
     versioned: bool,
     cpid: Option<u32>,
     /// Oldest first.
@@ -29,6 +46,8 @@ pub(super) struct Conversation {
 enum Awaited {
     /// The client's only message.
     Response(Mechanism, Origin),
+    /// The mailbox that EXTERNAL is for.
+    Mailbox,
     /// The client's acknowledgement of a challenge.
     Acknowledgement(DenyReason),
 }
@@ -56,6 +75,8 @@ pub(super) enum Step {
     Nothing,
     /// Send this line.
     Say(String),
+    /// The client of this exchange wants this mailbox by its certificate.
+    Claim(u32, MailboxAddress),
     /// Have this judged, and come back with [`Conversation::answered`].
     Judge(Question),
     /// Close the connection: to Postfix that is a temporary failure (454), and never an accept.
@@ -77,10 +98,19 @@ pub(super) enum Violation {
 }
 
 impl Conversation {
+    /// A conversation on a socket with this offer.
+    pub(super) fn new(offer: Offer) -> Self {
+        Self { offer, ..Self::default() }
+    }
+
     /// What the server says first.
-    pub(super) fn greeting(server_pid: u32, connection: u32, cookie: u128) -> String {
-        let mechanisms: String =
-            Mechanism::ALL.iter().map(|mechanism| format!("MECH\t{}\tplaintext\n", mechanism.name())).collect();
+    pub(super) fn greeting(&self, server_pid: u32, connection: u32, cookie: u128) -> String {
+        let mechanisms: String = match self.offer {
+            Offer::Tokens => {
+                Mechanism::ALL.iter().map(|mechanism| format!("MECH\t{}\tplaintext\n", mechanism.name())).collect()
+            }
+            Offer::Certificates => format!("MECH\t{EXTERNAL}\n"),
+        };
         format!("VERSION\t1\t1\n{mechanisms}SPID\t{server_pid}\nCUID\t{connection}\nCOOKIE\t{cookie:032x}\nDONE\n")
     }
 
@@ -120,9 +150,20 @@ impl Conversation {
         if self.open.iter().any(|(open, _)| *open == id) {
             return Err(Violation::Exchange);
         }
-        // Postfix passes on mechanisms that were never advertised.
-        let Some(mechanism) = Mechanism::parse(&mechanism) else {
-            return Ok(Step::Say(sasl_failure(id, DenyReason::MechanismUnsupported)));
+        let mechanism = match (self.offer, Mechanism::parse(&mechanism)) {
+            (Offer::Tokens, Some(mechanism)) => mechanism,
+            (Offer::Certificates, None) if mechanism.eq_ignore_ascii_case(EXTERNAL) => {
+                return Ok(match response {
+                    Some(response) => claim(id, &response),
+                    None => {
+                        self.wait(id, Awaited::Mailbox);
+                        Step::Say(format!("CONT\t{id}\t\n"))
+                    }
+                });
+            }
+            (Offer::Tokens, None) | (Offer::Certificates, _) => {
+                return Ok(Step::Say(sasl_failure(id, DenyReason::MechanismUnsupported)));
+            }
         };
         let origin = Origin { service, client };
         let Some(response) = response else {
@@ -136,6 +177,7 @@ impl Conversation {
         let at = self.open.iter().position(|(open, _)| *open == id).ok_or(Violation::Exchange)?;
         match self.open.remove(at).1 {
             Awaited::Response(mechanism, origin) => Ok(Step::Judge(Question { id, mechanism, response, origin })),
+            Awaited::Mailbox => Ok(claim(id, &response)),
             Awaited::Acknowledgement(reason) => Ok(Step::Say(sasl_failure(id, reason))),
         }
     }
@@ -157,6 +199,15 @@ impl Conversation {
             self.open.remove(0);
         }
         self.open.push((id, awaited));
+    }
+}
+
+/// The authorization identity of EXTERNAL. An empty one would mean the certificate's own, which is no mailbox.
+fn claim(id: u32, response: &Token) -> Step {
+    let decoded = STANDARD.decode(response.expose()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    match decoded.map(|text| MailboxAddress::parse(&text)) {
+        Some(Ok(mailbox)) => Step::Claim(id, mailbox),
+        Some(Err(_)) | None => Step::Say(sasl_failure(id, DenyReason::MailboxMalformed)),
     }
 }
 
@@ -187,7 +238,7 @@ mod tests {
 
     #[test]
     fn the_greeting_is_dovecots() {
-        let greeting = Conversation::greeting(12, 3, 0xabc);
+        let greeting = Conversation::default().greeting(12, 3, 0xabc);
         let expected = "VERSION\t1\t1\nMECH\tXOAUTH2\tplaintext\nMECH\tOAUTHBEARER\tplaintext\nSPID\t12\nCUID\t3\n\
                         COOKIE\t00000000000000000000000000000abc\nDONE\n";
         assert_eq!(greeting, expected);

@@ -23,6 +23,10 @@ struct Bench {
 }
 
 fn bench_with(store: Memory) -> Bench {
+    bench_offering(store, Offer::Tokens)
+}
+
+fn bench_offering(store: Memory, offer: Offer) -> Bench {
     let (store, joins) = (Arc::new(store), Arc::new(Joins::new(16, 100)));
     let asked = Arc::<Mutex<Vec<String>>>::default();
     let seen = Arc::clone(&asked);
@@ -42,8 +46,8 @@ fn bench_with(store: Memory) -> Bench {
             Decision { id: DecisionId::example(), outcome }
         }
     });
-    let parts =
-        SaslParts { judge, store: store.clone(), joins: Arc::clone(&joins), clock: Clock::manual(UnixSeconds(1_000)) };
+    let clock = Clock::manual(UnixSeconds(1_000));
+    let parts = SaslParts { judge, store: store.clone(), offer, joins: Arc::clone(&joins), clock };
     Bench { door: Arc::new(SaslDoor::new(parts)), store, joins, asked }
 }
 
@@ -69,7 +73,6 @@ impl Bench {
         while greeting.last().is_none_or(|line| line != "DONE\n") {
             greeting.push(client.read().await.unwrap());
         }
-        assert!(greeting.contains(&"MECH\tXOAUTH2\tplaintext\n".to_owned()), "{greeting:?}");
         client
     }
 
@@ -227,4 +230,70 @@ async fn a_thousand_idle_connections_do_not_keep_a_login_out() {
     let mut client = bench.smtpd(5_000).await;
     assert_eq!(client.ask("AUTH\t1\tXOAUTH2\tresp=alice\n").await.unwrap(), "OK\t1\tuser=alice@x.test\n");
     assert_eq!(idle[999].ask("AUTH\t1\tXOAUTH2\tresp=bob\n").await.unwrap(), "OK\t1\tuser=bob@x.test\n");
+}
+
+#[tokio::test]
+async fn a_socket_for_certificates_takes_external_alone_and_proves_nothing() {
+    let bench = bench_offering(Memory::default(), Offer::Certificates);
+    let mut smtpd = bench.smtpd(7).await;
+    let mailbox = STANDARD.encode("SVC@x.test");
+    smtpd.send(&format!("AUTH\t1\tEXTERNAL\tservice=smtp\tresp={mailbox}\n")).await;
+    assert_eq!(smtpd.read().await.unwrap(), "OK\t1\tuser=svc@x.test\n");
+    let claim = Joined::Claim { mailbox: MailboxAddress::parse("svc@x.test").unwrap(), at: UnixSeconds(1_000) };
+    assert_eq!(bench.joins.find(7, "svc@x.test", UnixSeconds(1_000)), Some(claim));
+    // In two steps, and in lower case.
+    smtpd.send("AUTH\t2\texternal\tservice=smtp\n").await;
+    assert_eq!(smtpd.read().await.unwrap(), "CONT\t2\t\n");
+    smtpd.send(&format!("CONT\t2\t{mailbox}\n")).await;
+    assert_eq!(smtpd.read().await.unwrap(), "OK\t2\tuser=svc@x.test\n");
+    for (id, mechanism) in ["XOAUTH2", "OAUTHBEARER", "PLAIN", "EXTERNAL2"].iter().enumerate() {
+        smtpd.send(&format!("AUTH\t1{id}\t{mechanism}\tservice=smtp\tresp=alice\n")).await;
+        let said = smtpd.read().await.unwrap();
+        assert!(said.starts_with(&format!("FAIL\t1{id}\t")), "{mechanism}: {said}");
+    }
+    assert!(bench.store.recorded().is_empty() && bench.asked.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn external_without_a_mailbox_is_refused() {
+    let bench = bench_offering(Memory::default(), Offer::Certificates);
+    let mut smtpd = bench.smtpd(7).await;
+    for (id, identity) in [
+        "499700367909006",
+        "a@x.test\0",
+        "a@x.test\nUSER b",
+        "a@x.test b",
+        "*@x.test",
+        "%u@x.test",
+        "\u{e9}@x.test",
+        "a@x y",
+    ]
+    .iter()
+    .enumerate()
+    {
+        smtpd.send(&format!("AUTH\t{id}\tEXTERNAL\tservice=smtp\tresp={}\n", STANDARD.encode(identity))).await;
+        let said = smtpd.read().await.unwrap();
+        assert!(said.starts_with(&format!("FAIL\t{id}\treason=Adresse de boite invalide")), "{identity}: {said}");
+    }
+    smtpd.send("AUTH\t90\tEXTERNAL\tservice=smtp\tresp=\n").await;
+    assert_eq!(smtpd.read().await.unwrap(), "CONT\t90\t\n");
+    smtpd.send("CONT\t90\t\n").await;
+    assert!(smtpd.read().await.unwrap().starts_with("FAIL\t90\t"));
+    smtpd.send("AUTH\t91\tEXTERNAL\tservice=smtp\tresp=!!\n").await;
+    assert!(smtpd.read().await.unwrap().starts_with("FAIL\t91\t"));
+    assert!(bench.joins.is_empty());
+}
+
+#[tokio::test]
+async fn a_socket_for_tokens_takes_no_certificate() {
+    let bench = bench();
+    let mut smtpd = bench.smtpd(7).await;
+    let mailbox = STANDARD.encode("svc@x.test");
+    for (id, line) in
+        [format!("EXTERNAL\tservice=smtp\tresp={mailbox}"), "external\tservice=smtp".to_owned()].iter().enumerate()
+    {
+        smtpd.send(&format!("AUTH\t{id}\t{line}\n")).await;
+        assert!(smtpd.read().await.unwrap().starts_with(&format!("FAIL\t{id}\t")), "{line}");
+    }
+    assert!(bench.joins.is_empty());
 }

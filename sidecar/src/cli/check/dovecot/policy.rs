@@ -39,24 +39,29 @@ fn switches(look: &Look<'_>, report: &mut Report) {
 
 fn attributes(look: &Look<'_>, report: &mut Report) {
     for (attribute, variable) in [("handle", "%{passdb:handle"), ("user", "%{user}"), ("mech", "%{mech")] {
-        let sent = match look.version {
-            DovecotVersion::V23 => {
-                let attributes = look.conf.setting("auth_policy_request_attributes").unwrap_or_default();
-                attributes.split(' ').filter_map(|pair| pair.split_once('=')).find(|(name, _)| *name == attribute)
-            }
-            DovecotVersion::V24 => {
-                let policies = look.conf.named("auth_policy");
-                let inner = policies.flat_map(|policy| policy.named("request_attributes"));
-                let all = inner.chain(look.conf.named("auth_policy_request_attributes"));
-                all.filter_map(|block| block.setting(attribute)).last().map(|value| (attribute, value))
-            }
-        };
-        if !sent.is_some_and(|(_, value)| value.starts_with(variable)) {
+        if !sends(look, attribute, variable) {
             let what =
                 format!("auth_policy_request_attributes sends no {attribute}: no login can be joined to its token");
             report.mistake(look.place, what, "take auth_policy_request_attributes from octroi.conf as it stands");
         }
     }
+}
+
+/// Whether the question carries an attribute whose value begins so.
+pub(super) fn sends(look: &Look<'_>, attribute: &str, variable: &str) -> bool {
+    let sent = match look.version {
+        DovecotVersion::V23 => {
+            let attributes = look.conf.setting("auth_policy_request_attributes").unwrap_or_default();
+            attributes.split(' ').filter_map(|pair| pair.split_once('=')).find(|(name, _)| *name == attribute)
+        }
+        DovecotVersion::V24 => {
+            let policies = look.conf.named("auth_policy");
+            let inner = policies.flat_map(|policy| policy.named("request_attributes"));
+            let all = inner.chain(look.conf.named("auth_policy_request_attributes"));
+            all.filter_map(|block| block.setting(attribute)).last().map(|value| (attribute, value))
+        }
+    };
+    sent.is_some_and(|(_, value)| value.starts_with(variable))
 }
 
 fn setting<'a>(look: &Look<'a>, key: &str) -> Option<&'a str> {

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
+use crate::clock::UnixSeconds;
 use crate::secret::Secret;
 
 const GOOD_23: &str = include_str!("samples/good-2.3.txt");
@@ -46,7 +47,7 @@ fn told(version: DovecotVersion, conf: &str) -> Vec<String> {
         root: "/".into(),
         doveconf: vec![],
     };
-    examine("here", &server, conf, &ours(), &mut report);
+    examine("here", &server, conf, &ours(), (&[], UnixSeconds(0)), &mut report);
     let mistakes = report.findings().iter().filter(|f| f.weight == crate::cli::check::report::Weight::Mistake);
     mistakes.inspect(|f| assert!(!f.remedy.is_empty())).map(|f| f.what.clone()).collect()
 }

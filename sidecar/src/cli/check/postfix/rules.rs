@@ -15,22 +15,30 @@ const ASKED: [(&str, &str); 5] = [
 /// A service whose clients log in through Octroi.
 pub(super) fn of_ours(look: &Look<'_>, service: &Service, report: &mut Report) {
     if service.is_port_25() {
-        let what = format!("{}: AUTH where other operators deliver: its messages meet no question", service.name);
-        report.mistake(
-            PLACE,
-            what,
-            "set smtpd_sasl_auth_enable = no in main.cf, and leave AUTH to the submission services",
-        );
-        return;
+        return port_25(service, report);
     }
     delegation(look, service, report);
     relay(look, service, report);
-    tls(look, service, report);
+    tls(look, service, "tokens may go in clear", report);
     token(look, service, report);
 }
 
+/// AUTH at port 25.
+pub(super) fn port_25(service: &Service, report: &mut Report) {
+    let what = format!("{}: AUTH where other operators deliver: its messages meet no question", service.name);
+    let remedy = "set smtpd_sasl_auth_enable = no in main.cf, and leave AUTH to the submission services";
+    report.mistake(PLACE, what, remedy);
+}
+
+/// Whether Octroi is asked in this list of restrictions.
+pub(super) fn asks(look: &Look<'_>, service: &Service, key: &str) -> bool {
+    let is_ours = |at: &str| look.leads_to(service, at, look.delegation());
+    let list = look.conf.effective(service, key);
+    read(&list).iter().any(|element| matches!(element, Restriction::Asks(at, _) if is_ours(at)))
+}
+
 /// The delegation is asked in every list, before anything lets the message through, and its silence is no yes.
-fn delegation(look: &Look<'_>, service: &Service, report: &mut Report) {
+pub(super) fn delegation(look: &Look<'_>, service: &Service, report: &mut Report) {
     let effective = |key: &str| look.conf.effective(service, key);
     for (key, lost) in ASKED {
         let list = effective(key);
@@ -67,7 +75,7 @@ fn delegation(look: &Look<'_>, service: &Service, report: &mut Report) {
 }
 
 /// Whoever may relay without a login is asked in the name of nobody.
-fn relay(look: &Look<'_>, service: &Service, report: &mut Report) {
+pub(super) fn relay(look: &Look<'_>, service: &Service, report: &mut Report) {
     for element in read(&look.conf.effective(service, "smtpd_relay_restrictions")) {
         if let Restriction::Permits(permit) = element
             && permit != "permit_sasl_authenticated"
@@ -78,8 +86,8 @@ fn relay(look: &Look<'_>, service: &Service, report: &mut Report) {
     }
 }
 
-/// Tokens go through TLS 1.2 or later (MSSante's floor).
-fn tls(look: &Look<'_>, service: &Service, report: &mut Report) {
+/// Logins go through TLS 1.2 or later (MSSante's floor); `danger` is what happens to one without.
+pub(super) fn tls(look: &Look<'_>, service: &Service, danger: &str, report: &mut Report) {
     let effective = |key: &str| look.conf.effective(service, key);
     let level = effective("smtpd_tls_security_level");
     if level != "encrypt" && effective("smtpd_tls_wrappermode") != "yes" {
@@ -87,7 +95,7 @@ fn tls(look: &Look<'_>, service: &Service, report: &mut Report) {
         report.mistake(PLACE, what, "set smtpd_tls_security_level = encrypt there");
     }
     if effective("smtpd_tls_auth_only") != "yes" {
-        let what = format!("{}: smtpd_tls_auth_only is not yes: tokens may go in clear", service.name);
+        let what = format!("{}: smtpd_tls_auth_only is not yes: {danger}", service.name);
         report.mistake(PLACE, what, "set smtpd_tls_auth_only = yes there");
     }
     let protocols = effective("smtpd_tls_mandatory_protocols");
@@ -133,25 +141,15 @@ pub(super) fn of_another(look: &Look<'_>, service: &Service, report: &mut Report
     let effective = |key: &str| look.conf.effective(service, key);
     let name = service.name.split('/').next().unwrap_or_default();
     if effective("smtpd_sasl_auth_enable") == "yes" && service.is_port_25() {
-        let what = format!("{}: AUTH where other operators deliver: its messages meet no question", service.name);
-        report.mistake(
-            PLACE,
-            what,
-            "set smtpd_sasl_auth_enable = no in main.cf, and leave AUTH to the submission services",
-        );
+        port_25(service, report);
     } else if ["submission", "submissions", "587", "465"].contains(&name) {
         let (kind, path) = (effective("smtpd_sasl_type"), effective("smtpd_sasl_path"));
         let what = format!("{}: logs in elsewhere (smtpd_sasl_type = {kind}, smtpd_sasl_path = {path})", service.name);
         report.mistake(PLACE, what, FILES);
     }
-    let asks =
-        ASKED.iter().map(|(key, _)| *key).chain(["smtpd_relay_restrictions", "smtpd_helo_restrictions"]).find(|key| {
-            let list = effective(key);
-            read(&list).iter().any(
-                |element| matches!(element, Restriction::Asks(at, _) if look.leads_to(service, at, look.delegation())),
-            )
-        });
-    if let Some(key) = asks {
+    let lists = ASKED.iter().map(|(key, _)| *key).chain(["smtpd_relay_restrictions", "smtpd_helo_restrictions"]);
+    let asked = lists.into_iter().find(|key| asks(look, service, key));
+    if let Some(key) = asked {
         let what =
             format!("{}: {key} asks Octroi where nobody logs in through it: every message is refused", service.name);
         report.mistake(

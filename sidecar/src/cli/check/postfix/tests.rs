@@ -27,16 +27,21 @@ const OVERRIDES: [&str; 15] = [
     "smtpd_end_of_data_restrictions = $octroi_delegation",
 ];
 
-/// The mistakes told of these settings, but for sockets: there are none here.
+/// What is told of these settings, but of sockets: there are none here.
 fn told(main: &str, services: &str, overrides: &[String]) -> Vec<String> {
+    let overrides: Vec<_> = overrides.iter().map(|line| format!("submissions/inet/{line}")).collect();
+    told_of(None, main, services, &overrides)
+}
+
+fn told_of(certificate_socket: Option<&str>, main: &str, services: &str, overrides: &[String]) -> Vec<String> {
     let ours = Postfix {
         sasl_socket: "/var/spool/postfix/octroi/sasl".into(),
         delegation_socket: "/var/spool/postfix/octroi/policy".into(),
+        certificate_sasl_socket: certificate_socket.map(Into::into),
         sasl_listen: Some("127.0.0.1:9181".parse().unwrap()),
         delegation_listen: Some("127.0.0.1:9182".parse().unwrap()),
         user: crate::config::User::Numbers { uid: 1, gid: 1 },
     };
-    let overrides: Vec<_> = overrides.iter().map(|line| format!("submissions/inet/{line}")).collect();
     let conf = Postconf::read(main, services, &overrides.join("\n"));
     let mut report = Report::default();
     examine(&Look { root: Path::new("/"), ours: &ours, conf: &conf, line: 8552 }, &mut report);
@@ -126,4 +131,71 @@ fn what_writes_tokens_into_the_log_is_told() {
 #[test]
 fn another_programs_output_is_no_settings() {
     assert_eq!(told("hello\n", "", &[]), ["the command printed something else than `postconf` does"]);
+}
+
+const CERTIFICATES: &str = include_str!("../../../../../integrations/postfix/master-certificates.cf");
+const CERTIFICATE_SOCKET: &str = "/var/spool/postfix/octroi/sasl-certificates";
+
+/// What is told where the shipped file for certificates, with each of these texts replaced, stands behind the others.
+fn told_with_certificates(edits: &[(&str, &str)]) -> Vec<String> {
+    let mut file = CERTIFICATES.to_owned();
+    for (from, to) in edits {
+        assert!(file.contains(from), "{from}");
+        file = file.replace(from, to);
+    }
+    let lines = file.lines().filter(|line| !line.starts_with('#'));
+    let (options, service): (Vec<_>, Vec<_>) = lines.partition(|line| line.starts_with("  -o "));
+    let name = service[0].split_whitespace().next().unwrap();
+    let own =
+        options.iter().map(|line| format!("{name}/inet/{}", line.replacen("  -o ", "", 1).replacen('=', " = ", 1)));
+    let others = shipped().into_iter().map(|line| format!("submissions/inet/{line}"));
+    let main = format!("{MAIN}smtpd_sasl_mechanism_filter = !external, static:rest\nsmtpd_tls_ask_ccert = no\n");
+    let main = format!("{main}smtpd_tls_fingerprint_digest = md5\n");
+    told_of(
+        Some(CERTIFICATE_SOCKET),
+        &main,
+        &format!("{SERVICES}{}\n", service[0]),
+        &own.chain(others).collect::<Vec<_>>(),
+    )
+}
+
+#[test]
+fn the_shipped_service_for_certificates_is_one_of_ours() {
+    assert_eq!(told_with_certificates(&[]), Vec::<String>::new());
+}
+
+#[test]
+fn a_service_for_certificates_without_the_delegation_says_yes_to_anybody() {
+    let told = told_with_certificates(&[("=$octroi_delegation", "=")]);
+    assert!(told.len() == 1 && told[0].contains("whoever names a mailbox sends as it"), "{told:?}");
+    let told = told_with_certificates(&[("10465 inet", "465 inet"), ("=$octroi_delegation", "=permit")]);
+    assert!(told.len() == 1 && told[0].contains("whoever names a mailbox sends as it"), "{told:?}");
+    assert_eq!(told_with_certificates(&[("static:rest", "external")]), Vec::<String>::new());
+}
+
+#[test]
+fn each_setting_of_a_service_for_certificates_that_is_wrong_is_told() {
+    for (from, to, part) in [
+        ("smtpd_tls_ask_ccert=yes", "smtpd_tls_ask_ccert=no", "smtpd_tls_ask_ccert is not yes"),
+        ("digest=sha256", "digest=md5", "smtpd_tls_fingerprint_digest = md5: every certificate is refused"),
+        ("smtpd_tls_CAfile=/var/lib/octroi-dovecot/igc-sante.pem", "smtpd_tls_CAfile=", "smtpd_tls_CAfile is not set"),
+        ("filter=static:rest", "filter=!external, static:rest", "hides EXTERNAL"),
+        ("filter=static:rest", "filter=plain, login", "hides EXTERNAL"),
+        ("filter=static:rest", "filter=", "hides EXTERNAL"),
+        ("smtpd_sender_restrictions=$octroi_delegation", "smtpd_sender_restrictions=", "whose address the sender is"),
+        ("=permit_sasl_authenticated,reject", "=permit_tls_clientcerts,reject", "it sends without a login"),
+        ("smtpd_delay_reject=no", "smtpd_delay_reject=yes", "smtpd_delay_reject is not no"),
+        ("smtpd_tls_auth_only=yes", "smtpd_tls_auth_only=no", "a client without a certificate may log in"),
+        (">=TLSv1.2", ">=TLSv1", "lets TLS older than 1.2 in"),
+        ("10465 inet", "25 inet", "AUTH where other operators deliver"),
+    ] {
+        let told = told_with_certificates(&[(from, to)]);
+        assert!(told.len() == 1 && told[0].contains(part), "{from} -> {to}: {told:?}");
+    }
+}
+
+#[test]
+fn a_socket_for_certificates_that_no_service_uses_is_told() {
+    let told = told_with_certificates(&[("octroi/sasl-certificates", "octroi/sasl")]);
+    assert!(told.iter().any(|what| what.contains("nobody sends with a certificate")), "{told:?}");
 }
