@@ -4,8 +4,9 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -34,10 +35,33 @@ pub struct Seen {
 
 /// curl over imaps; it takes OAUTHBEARER, the stronger of the two that the server offers.
 pub async fn curl(server: &Dovecot, mailbox: &str, token: &str, initial_response: bool) -> Result<Seen> {
+    let login = format!("user = \"{mailbox}:\"\noauth2-bearer = \"{token}\"\n");
+    curl_at(server, Ipv4Addr::LOCALHOST, &login, initial_response).await
+}
+
+/// The same by a certificate (PEM files of it and of its key), at the address where the server asks for one.
+pub async fn curl_with_certificate(
+    server: &Dovecot,
+    address: Ipv4Addr,
+    (certificate, key): &(PathBuf, PathBuf),
+    mailbox: &str,
+    initial_response: bool,
+) -> Result<Seen> {
+    let login = format!(
+        "user = \"{mailbox}:\"\nlogin-options = \"AUTH=EXTERNAL\"\ncert = \"{}\"\nkey = \"{}\"\n",
+        certificate.display(),
+        key.display()
+    );
+    curl_at(server, address, &login, initial_response).await
+}
+
+async fn curl_at(server: &Dovecot, address: Ipv4Addr, login: &str, initial_response: bool) -> Result<Seen> {
     let started = Instant::now();
+    let port = server.imaps_port();
+    // The server's certificate names 127.0.0.1, whatever address it is reached at.
     let config = format!(
-        "url = \"imaps://127.0.0.1:{}/INBOX;MAILINDEX=1\"\nuser = \"{mailbox}:\"\noauth2-bearer = \"{token}\"\ncacert = \"{}\"\n{}",
-        server.imaps_port(),
+        "url = \"imaps://127.0.0.1:{port}/INBOX;MAILINDEX=1\"\nconnect-to = \"127.0.0.1:{port}:{address}:{port}\"\n\
+         {login}cacert = \"{}\"\n{}",
         server.authority_file().display(),
         if initial_response { "sasl-ir\n" } else { "" }
     );
@@ -58,12 +82,30 @@ pub async fn curl(server: &Dovecot, mailbox: &str, token: &str, initial_response
 
 /// Python's imaplib over imaps; it never sends an initial response.
 pub async fn imaplib(server: &Dovecot, credential: &Credential<'_>) -> Result<Seen> {
+    imaplib_at(server, credential, json!({})).await
+}
+
+/// The same by a certificate (PEM files of it and of its key), at the address where the server asks for one.
+pub async fn imaplib_with_certificate(
+    server: &Dovecot,
+    address: Ipv4Addr,
+    (certificate, key): &(PathBuf, PathBuf),
+    mailbox: &str,
+) -> Result<Seen> {
+    let shown = json!({ "address": address, "certificate": certificate, "key": key });
+    imaplib_at(server, &Credential::external(mailbox), shown).await
+}
+
+async fn imaplib_at(server: &Dovecot, credential: &Credential<'_>, more: Value) -> Result<Seen> {
     let started = Instant::now();
     let (response, dismissal) = credential.decoded();
-    let asked = json!({
+    let mut asked = json!({
         "port": server.imaps_port(), "authority": server.authority_file(), "mechanism": credential.mechanism.name(),
-        "response": response, "dismissal": dismissal,
+        "response": response, "dismissal": dismissal, "address": "127.0.0.1",
     });
+    if let (Some(asked), Value::Object(more)) = (asked.as_object_mut(), more) {
+        asked.extend(more);
+    }
     let script = include_str!("clients/imaplib.py");
     let output = run(Command::new("python3").args(["-c", script]), &asked.to_string()).await?;
     let seen: Value = serde_json::from_str(&output.text).with_context(|| format!("imaplib: {}", output.errors))?;

@@ -56,6 +56,8 @@ pub struct Setup {
     pub mailboxes: Vec<String>,
     /// Whether the site takes login tickets, and where it finds what that needs.
     pub tickets: Option<Tickets>,
+    /// Where the site takes client certificates: the folder that the sidecar writes, as the server sees it.
+    pub certificates: Option<String>,
     /// Configuration after Octroi's include: what a careless site might add.
     pub after: String,
     /// Whether the site's other password database is kept to PLAIN and LOGIN, as it must be.
@@ -78,6 +80,7 @@ impl Setup {
             policy,
             mailboxes,
             tickets: None,
+            certificates: None,
             after: String::new(),
             passwords_filtered: true,
             site_file: true,
@@ -194,6 +197,11 @@ impl Dovecot {
     /// The same as a PEM file.
     pub fn authority_file(&self) -> PathBuf {
         self.folder.join("etc/authority.pem")
+    }
+
+    /// The main configuration file as the server sees it.
+    pub fn configuration(&self) -> Result<String> {
+        Ok(format!("/{}/etc/dovecot.conf", self.folder.strip_prefix(&self.root)?.display()))
     }
 
     /// The command that prints the settings in a file of [`Self::folder`], word by word, as this host has to call it.

@@ -7,6 +7,7 @@ mod reply;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use octroi_igc::Leaf;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -56,6 +57,14 @@ impl Imap {
                 "{capability} is not offered"
             );
         }
+        Ok(imap)
+    }
+
+    /// Connects to the address at which the server asks for certificates, and shows this one, or none.
+    pub async fn connect_with_certificate(server: &Dovecot, shown: Option<&Leaf>) -> Result<Self> {
+        let tcp = TcpStream::connect((crate::certificates::ADDRESS, server.imaps_port())).await?;
+        let mut imap = Self::over(server.pki().encrypt_as(tcp, shown).await?);
+        imap.greeting().await?;
         Ok(imap)
     }
 

@@ -5,6 +5,7 @@
 #![allow(clippy::missing_errors_doc, reason = "every error here is a failed test, and says why by itself")]
 
 pub mod bad_days;
+pub mod certificates;
 pub mod clients;
 pub mod dovecot;
 pub mod exim;

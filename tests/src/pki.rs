@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use octroi_igc::Leaf;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
 };
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -53,15 +55,21 @@ impl Pki {
     }
 
     /// A TLS client that trusts this authority and no other, with the versions of `versions`.
-    fn client(&self, versions: &[&'static SupportedProtocolVersion]) -> Result<Arc<ClientConfig>> {
+    fn client(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+        shown: Option<&Leaf>,
+    ) -> Result<Arc<ClientConfig>> {
         let mut roots = RootCertStore::empty();
         roots.add(self.authority.clone()).context("own authority")?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(versions)?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Arc::new(config))
+            .with_root_certificates(roots);
+        let Some(leaf) = shown else { return Ok(Arc::new(config.with_no_client_auth())) };
+        let chain = CertificateDer::pem_slice_iter(leaf.chain_pem.as_bytes()).collect::<Result<Vec<_>, _>>()?;
+        let key = PrivateKeyDer::from_pem_slice(leaf.key_pem.as_bytes())?;
+        Ok(Arc::new(config.with_client_auth_cert(chain, key)?))
     }
 
     /// Encrypts a connection to `localhost`, and believes this authority alone.
@@ -75,7 +83,16 @@ impl Pki {
         tcp: TcpStream,
         versions: &[&'static SupportedProtocolVersion],
     ) -> Result<TlsStream<TcpStream>> {
-        let connector = TlsConnector::from(self.client(versions)?);
+        self.handshake(tcp, self.client(versions, None)?).await
+    }
+
+    /// The same, showing a certificate to a server that asks for one.
+    pub async fn encrypt_as(&self, tcp: TcpStream, shown: Option<&Leaf>) -> Result<TlsStream<TcpStream>> {
+        self.handshake(tcp, self.client(rustls::ALL_VERSIONS, shown)?).await
+    }
+
+    async fn handshake(&self, tcp: TcpStream, config: Arc<ClientConfig>) -> Result<TlsStream<TcpStream>> {
+        let connector = TlsConnector::from(config);
         let handshake = connector.connect(ServerName::try_from("localhost")?, tcp);
         Ok(tokio::time::timeout(Duration::from_secs(30), handshake).await.context("TLS")??)
     }

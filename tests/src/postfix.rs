@@ -28,6 +28,8 @@ pub struct Setup {
     pub mailboxes: Vec<String>,
     /// Most smtpd processes of each submission service; nothing: as shipped.
     pub processes: Option<u16>,
+    /// Where the site takes client certificates: the folder that the sidecar writes, as the server sees it.
+    pub certificates: Option<String>,
     /// Lines of the site's own `main.cf`, behind the others.
     pub main: &'static str,
 }
@@ -44,6 +46,7 @@ struct Ports {
     smtp: u16,
     submission: u16,
     submissions: u16,
+    certificates: u16,
 }
 
 /// A running server. Dropping it ends it.
@@ -64,8 +67,8 @@ impl Postfix {
     /// server said.
     pub fn start(setup: &Setup) -> Result<Self> {
         let pki = Pki::new()?;
-        let [smtp, submission, submissions] = free_ports()?;
-        let ports = Ports { smtp, submission, submissions };
+        let [smtp, submission, submissions, certificates] = free_ports()?;
+        let ports = Ports { smtp, submission, submissions, certificates };
         let place = Place::new(Suite::Bookworm)?;
         let account = account(&place.root, "postfix")?;
         files::write(&place, setup, ports, account, &pki)?;
@@ -97,9 +100,11 @@ impl Postfix {
         let (uid, gid) = self.account;
         let (sasl, policy) = self.sockets();
         format!(
-            "[postfix]\nsasl_socket = \"{}\"\ndelegation_socket = \"{}\"\nuser = \"{uid}:{gid}\"\n",
+            "[postfix]\nsasl_socket = \"{}\"\ndelegation_socket = \"{}\"\nuser = \"{uid}:{gid}\"\n\
+             certificate_sasl_socket = \"{}-certificates\"\n",
             sasl.display(),
-            policy.display()
+            policy.display(),
+            sasl.display(),
         )
     }
 
@@ -127,6 +132,11 @@ impl Postfix {
     /// The port that starts with TLS.
     pub fn submissions_port(&self) -> u16 {
         self.ports.submissions
+    }
+
+    /// The port that asks for client certificates, where the site takes them.
+    pub fn certificates_port(&self) -> u16 {
+        self.ports.certificates
     }
 
     /// The certificate authority to trust; names `localhost` and 127.0.0.1.

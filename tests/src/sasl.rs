@@ -14,6 +14,8 @@ pub enum Mechanism {
     Oauthbearer,
     /// RFC 4616, with the site's own password.
     Plain,
+    /// RFC 4422 appendix A, with the mailbox as authorization identity.
+    External,
 }
 
 impl Mechanism {
@@ -23,6 +25,7 @@ impl Mechanism {
             Self::Xoauth2 => "XOAUTH2",
             Self::Oauthbearer => "OAUTHBEARER",
             Self::Plain => "PLAIN",
+            Self::External => "EXTERNAL",
         }
     }
 }
@@ -38,7 +41,12 @@ pub struct Credential<'a> {
     pub secret: &'a str,
 }
 
-impl Credential<'_> {
+impl<'a> Credential<'a> {
+    /// EXTERNAL for a mailbox: what shows who one is is the certificate of the connection.
+    pub fn external(mailbox: &'a str) -> Self {
+        Self { mechanism: Mechanism::External, mailbox, secret: "" }
+    }
+
     /// The initial response and what dismisses a challenge, for a client that does its own base64.
     pub(crate) fn decoded(&self) -> (String, &'static str) {
         let dismissal = if self.mechanism == Mechanism::Oauthbearer { "\x01" } else { "" };
@@ -60,6 +68,7 @@ impl Credential<'_> {
                 format!("n,a={name},\x01host=localhost\x01port=993\x01auth=Bearer {secret}\x01\x01")
             }
             Mechanism::Plain => format!("\0{mailbox}\0{secret}"),
+            Mechanism::External => (*mailbox).to_owned(),
         }
     }
 
@@ -67,7 +76,7 @@ impl Credential<'_> {
     pub(crate) fn dismissal(&self) -> &'static str {
         match self.mechanism {
             Mechanism::Oauthbearer => "AQ==",
-            Mechanism::Xoauth2 | Mechanism::Plain => "",
+            Mechanism::Xoauth2 | Mechanism::Plain | Mechanism::External => "",
         }
     }
 }

@@ -6,6 +6,7 @@ pub mod clients;
 mod reply;
 
 use anyhow::{Context as _, Result, ensure};
+use octroi_igc::Leaf;
 use rustls::SupportedProtocolVersion;
 use tokio::io::{AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
@@ -62,6 +63,15 @@ impl Smtp {
             Security::Implicit => tls(port, pki, rustls::ALL_VERSIONS).await?,
             Security::StartTls => start_tls(port, pki, rustls::ALL_VERSIONS).await?,
         };
+        smtp.ehlo().await?;
+        Ok(smtp)
+    }
+
+    /// Connects to a port that asks for certificates, shows this one, or none, and greets.
+    pub async fn greeted_with_certificate(port: u16, pki: &Pki, shown: Option<&Leaf>) -> Result<Self> {
+        let tcp = TcpStream::connect(("127.0.0.1", port)).await?;
+        let mut smtp = Self::over(pki.encrypt_as(tcp, shown).await?);
+        smtp.greeting().await?;
         smtp.ehlo().await?;
         Ok(smtp)
     }

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use comfy_table::{ContentArrangement, Table, presets};
+use octroi_igc::Leaf;
 use octroi_psc::{Deviation, Identity, Psc, doctor_one, doctor_two};
+use octroi_tests::certificates::{OTHER_STRUCTURE, STRUCTURE, Site};
 use octroi_tests::dovecot::{Dovecot, Setup, Version};
 use octroi_tests::imap::{Credential, Imap, Mechanism, Security};
 use octroi_tests::minisign;
@@ -22,9 +24,13 @@ use tokio::time::Instant;
 const UN: &str = "docteur.un@bal.example.test";
 const DEUX: &str = "docteur.deux@bal.example.test";
 const SECRETARIAT: &str = "secretariat@bal.example.test";
+/// An application's: no token opens it, a certificate of its structure does.
+const AUTOMATE: &str = "automate@bal.example.test";
 
 /// The subject of the message from one doctor to the other.
 const MESSAGE: &str = "From doctor one";
+/// The subject of the message from an application to a doctor.
+const BY_CERTIFICATE: &str = "From an application";
 
 /// One thing that is tried on each server.
 struct Try {
@@ -113,20 +119,27 @@ async fn show() -> Result<bool> {
     step("a stand-in Pro Sante Connect, with TLS");
     let psc = Psc::start_tls().await?;
     step("Postfix (the first time its system is fetched, which takes a minute)");
-    let mailboxes = [UN, DEUX, SECRETARIAT];
-    let postfix = Postfix::start(&postfix::Setup::new(&mailboxes))?;
+    let mailboxes = [UN, DEUX, SECRETARIAT, AUTOMATE];
+    // A stand-in for IGC-Sante, whose certificates the servers of one root take.
+    let site = Site::open(Version::V2_3).await?;
+    let certificates = Some(site.seen_as());
+    let postfix = Postfix::start(&postfix::Setup { certificates, ..postfix::Setup::new(&mailboxes) })?;
     step("the sidecar, with the directory of the stand-in's people");
     let keys = tempfile::tempdir()?;
     let officer = minisign::key_pair(keys.path(), "officer")?;
     let signer = format!("[[policy.signer]]\nname = \"officer\"\nminisign = \"{officer}\"\n");
-    let more = format!("{}\n{signer}", postfix.sidecar_section());
-    let sidecar = Sidecar::start(&psc, &Settings { introspection: "required", more, ..Settings::default() })?;
+    let more = format!("{}\n{}\n{signer}", postfix.sidecar_section(), site.sidecar_sections());
+    let directory = octroi_psc::directory_csv().replace("aliases\n", "aliases,structures\n");
+    let directory = directory.lines().map(with_structure).collect();
+    let sidecar =
+        Sidecar::start(&psc, &Settings { introspection: "required", more, directory, ..Settings::default() })?;
     let mut servers = Vec::new();
     for version in [Version::V2_3, Version::V2_4] {
         step(&format!("{} (the first time as well)", name(version)));
         let mut setup = Setup::new(version, sidecar.introspection(), sidecar.policy(), &mailboxes);
         // One of the two serves what Postfix delivers.
         setup.mail = (version == Version::V2_3).then(|| postfix.mail());
+        setup.certificates = (version == Version::V2_3).then(|| site.seen_as());
         servers.push(Dovecot::start(&setup).with_context(|| name(version))?);
     }
     let mut table = Table::new();
@@ -149,6 +162,16 @@ async fn show() -> Result<bool> {
     let reader = servers.first().context("no server")?;
     for sending in &SENDINGS {
         row(sending.what, "Postfix".to_owned(), sending.arrives, send(&psc, &postfix, reader, sending).await?);
+    }
+    site.tell(&reader.configuration()?)?;
+    for (what, structure, opens) in [
+        ("an application opens its mailbox\nby certificate", STRUCTURE, true),
+        ("another structure's certificate", OTHER_STRUCTURE, false),
+    ] {
+        let leaf = enrolled(&site, &sidecar, structure)?;
+        row(what, name(reader.version()), opens, open_by_certificate(reader, &leaf).await?);
+        let what = what.replace("opens its mailbox", "writes to doctor two");
+        row(&what, "Postfix".to_owned(), opens, send_by_certificate(&psc, &postfix, reader, &leaf).await?);
     }
     println!("\n{table}\n");
     println!("The sidecar's own view (octroi status):\n");
@@ -180,6 +203,51 @@ async fn login(psc: &Psc, server: &Dovecot, tried: &Try) -> Result<Seen> {
     Ok(Seen { answer: "OK, logged in".to_owned(), subject: Some(subject), took })
 }
 
+/// A line of the directory with the structure of the application's mailbox.
+fn with_structure(line: &str) -> String {
+    match line.split(',').next() {
+        Some("address") => format!("{line}\n"),
+        Some(AUTOMATE) => format!("{line},{STRUCTURE}\n"),
+        _ => format!("{line},\n"),
+    }
+}
+
+/// A certificate of a structure, enrolled.
+fn enrolled(site: &Site, sidecar: &Sidecar, structure: &str) -> Result<Leaf> {
+    let leaf = site.igc.organisation(&[structure], "STRUCTURE DE TEST", "Logiciel")?;
+    let (file, _) = site.files(&leaf, structure)?;
+    std::fs::write(&file, &leaf.certificate_pem)?;
+    let output = sidecar.run(&["certificate", "import", &file.display().to_string()])?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(leaf)
+}
+
+async fn open_by_certificate(server: &Dovecot, leaf: &Leaf) -> Result<Seen> {
+    let mut imap = Imap::connect_with_certificate(server, Some(leaf)).await?;
+    let reply = imap.authenticate(&Credential::external(AUTOMATE), true).await?;
+    let (answer, took) = (reply.line(), reply.elapsed);
+    if !reply.accepted() {
+        return Ok(Seen { answer, subject: None, took });
+    }
+    let subject = imap.first_subject().await?;
+    imap.logout().await?;
+    Ok(Seen { answer: "OK, logged in".to_owned(), subject: Some(subject), took })
+}
+
+/// The application sends to doctor two, who reads what has arrived over IMAP.
+async fn send_by_certificate(psc: &Psc, postfix: &Postfix, reader: &Dovecot, leaf: &Leaf) -> Result<Seen> {
+    let begun = Instant::now();
+    let mut smtp = Smtp::greeted_with_certificate(postfix.certificates_port(), postfix.pki(), Some(leaf)).await?;
+    let mut reply = smtp.authenticate(&Credential::external(AUTOMATE), true).await?;
+    if reply.accepted() {
+        reply = smtp.submit(AUTOMATE, &[DEUX], BY_CERTIFICATE).await?;
+    }
+    let (answer, took) = (reply.line().replace(": ", ":\n"), begun.elapsed());
+    smtp.quit().await?;
+    let subject = if reply.accepted() { Some(arrived(psc, reader, BY_CERTIFICATE).await?) } else { None };
+    Ok(Seen { answer, subject, took })
+}
+
 /// Doctor one logs in over SMTP and sends to doctor two, who reads what has arrived over IMAP.
 async fn send(psc: &Psc, postfix: &Postfix, reader: &Dovecot, sending: &Sending) -> Result<Seen> {
     let token = token(psc, sending.deviation)?;
@@ -193,23 +261,23 @@ async fn send(psc: &Psc, postfix: &Postfix, reader: &Dovecot, sending: &Sending)
     // Long lines, each with its cause last.
     let (answer, took) = (reply.line().replace(": ", ":\n"), begun.elapsed());
     smtp.quit().await?;
-    let subject = if reply.accepted() { Some(arrived(psc, reader).await?) } else { None };
+    let subject = if reply.accepted() { Some(arrived(psc, reader, MESSAGE).await?) } else { None };
     Ok(Seen { answer, subject, took })
 }
 
 /// The subject of the message in doctor two's mailbox, once it is there.
-async fn arrived(psc: &Psc, reader: &Dovecot) -> Result<String> {
+async fn arrived(psc: &Psc, reader: &Dovecot, message: &str) -> Result<String> {
     let token = psc.token(&doctor_two()).mint();
     let mut imap = Imap::connect(reader, Security::Implicit).await?;
     let credential = Credential { mechanism: Mechanism::Xoauth2, mailbox: DEUX, secret: &token };
     ensure!(imap.authenticate(&credential, true).await?.accepted(), "{}", imap.transcript());
     let deadline = Instant::now() + Duration::from_secs(20);
-    while !imap.subjects().await?.iter().any(|subject| subject == MESSAGE) {
+    while !imap.subjects().await?.iter().any(|subject| subject == message) {
         ensure!(Instant::now() < deadline, "the message does not arrive");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     imap.logout().await?;
-    Ok(MESSAGE.to_owned())
+    Ok(message.to_owned())
 }
 
 /// A token of doctor one.

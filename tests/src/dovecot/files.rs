@@ -64,6 +64,12 @@ fn server(seen_as: &str, mail: &MailFolder, setup: &Setup, ports: Ports) -> Stri
                 (true, Version::V2_4) => "mechanisms_filter = plain login",
             },
         );
+    let rendered = match &setup.certificates {
+        Some(_) => rendered
+            .replace("listen = 127.0.0.1\n", &format!("listen = 127.0.0.1, {}\n", crate::certificates::ADDRESS))
+            .replace("!include octroi.conf\n", "!include octroi.conf\n!include octroi-certificates.conf\n"),
+        None => rendered,
+    };
     let before = if setup.tickets.is_some() { "!include octroi-checkpassword.conf\n" } else { "" };
     format!("{before}{rendered}\n{}\n", setup.after)
 }
@@ -85,6 +91,19 @@ fn operator_files(etc: &Path, seen_as: &str, setup: &Setup) -> Result<()> {
         ensure!(file.matches(args).count() == 1, "the shipped file lacks {args}");
         let own = format!("args = {} --socket {}", tickets.program, tickets.socket);
         put(&etc.join("octroi-checkpassword.conf"), &file.replace(args, &own), 0o644)?;
+    }
+    if let Some(folder) = &setup.certificates {
+        let file = match setup.version {
+            Version::V2_3 => include_str!("../../../integrations/dovecot-2.3/octroi-certificates.conf"),
+            Version::V2_4 => include_str!("../../../integrations/dovecot-2.4/octroi-certificates.conf"),
+        };
+        let [address, seen] = ["192.0.2.10", "/var/lib/octroi-dovecot"];
+        ensure!(
+            file.contains(&format!("local {address} {{")) && file.matches(seen).count() >= 3,
+            "another shipped file"
+        );
+        let own = file.replace(address, &crate::certificates::ADDRESS.to_string()).replace(seen, folder);
+        put(&etc.join("octroi-certificates.conf"), &own, 0o644)?;
     }
     if !setup.site_file {
         return Ok(());

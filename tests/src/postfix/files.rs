@@ -54,7 +54,17 @@ fn master(root: &Path, setup: &Setup, ports: Ports) -> Result<String> {
         Some(processes) => ours.replace(most, &format!("-       y       -       {processes}       smtpd")),
         None => ours,
     };
-    Ok(format!("{debian}\n{ours}"))
+    let certificates = match &setup.certificates {
+        Some(folder) => {
+            let file = include_str!("../../../integrations/postfix/master-certificates.cf");
+            let seen = "smtpd_tls_CAfile=/var/lib/octroi-dovecot/";
+            ensure!(file.matches(seen).count() == 1, "another shipped file");
+            let file = file.replace(seen, &format!("smtpd_tls_CAfile={folder}/"));
+            service(&file, "10465 inet", ports.certificates)?
+        }
+        None => String::new(),
+    };
+    Ok(format!("{debian}\n{ours}\n{certificates}"))
 }
 
 /// One service on another port. Fails if the file does not hold exactly one of that name.

@@ -53,6 +53,13 @@ impl From<&Exim> for Server {
     }
 }
 
+impl Server {
+    /// A Postfix's port that asks for certificates.
+    pub fn for_certificates(server: &Postfix) -> Self {
+        Self { submissions_port: server.certificates_port(), ..Self::from(server) }
+    }
+}
+
 /// What a foreign client saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
@@ -98,6 +105,26 @@ pub async fn curl(
     initial_response: bool,
     message: Message<'_>,
 ) -> Result<Seen> {
+    let login = format!("user = \"{mailbox}:\"\noauth2-bearer = \"{token}\"\n");
+    curl_as(server, &login, initial_response, message).await
+}
+
+/// The same by a certificate: PEM files of it and of its key.
+pub async fn curl_with_certificate(
+    server: &Server,
+    (certificate, key): &(PathBuf, PathBuf),
+    mailbox: &str,
+    message: Message<'_>,
+) -> Result<Seen> {
+    let login = format!(
+        "user = \"{mailbox}:\"\nlogin-options = \"AUTH=EXTERNAL\"\ncert = \"{}\"\nkey = \"{}\"\n",
+        certificate.display(),
+        key.display()
+    );
+    curl_as(server, &login, true, message).await
+}
+
+async fn curl_as(server: &Server, login: &str, initial_response: bool, message: Message<'_>) -> Result<Seen> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("message");
     fs::write(&file, message.text())?;
@@ -106,8 +133,7 @@ pub async fn curl(
         Security::StartTls => ("smtp", server.submission_port, "ssl-reqd\n"),
     };
     let config = format!(
-        "url = \"{scheme}://localhost:{port}/client.example.test\"\nuser = \"{mailbox}:\"\noauth2-bearer = \"{token}\"\n\
-         cacert = \"{}\"\nmail-from = \"{}\"\nmail-rcpt = \"{}\"\nupload-file = \"{}\"\n{encrypted}{}",
+        "url = \"{scheme}://localhost:{port}/client.example.test\"\n{login}cacert = \"{}\"\nmail-from = \"{}\"\nmail-rcpt = \"{}\"\nupload-file = \"{}\"\n{encrypted}{}",
         server.authority.display(),
         message.sender,
         message.recipient,
@@ -125,16 +151,40 @@ pub async fn smtplib(
     initial_response: bool,
     message: Message<'_>,
 ) -> Result<Seen> {
+    smtplib_as(server, credential, initial_response, message, json!({})).await
+}
+
+/// The same by a certificate: PEM files of it and of its key.
+pub async fn smtplib_with_certificate(
+    server: &Server,
+    (certificate, key): &(PathBuf, PathBuf),
+    mailbox: &str,
+    message: Message<'_>,
+) -> Result<Seen> {
+    let shown = json!({ "certificate": certificate, "key": key });
+    smtplib_as(server, &Credential::external(mailbox), true, message, shown).await
+}
+
+async fn smtplib_as(
+    server: &Server,
+    credential: &Credential<'_>,
+    initial_response: bool,
+    message: Message<'_>,
+    more: Value,
+) -> Result<Seen> {
     let (response, dismissal) = credential.decoded();
     let (port, implicit) = match server.security {
         Security::Implicit => (server.submissions_port, true),
         Security::StartTls => (server.submission_port, false),
     };
-    let asked = json!({
+    let mut asked = json!({
         "port": port, "implicit": implicit, "authority": server.authority, "mechanism": credential.mechanism.name(),
         "response": response, "dismissal": dismissal, "initial_response": initial_response,
         "sender": message.sender, "recipient": message.recipient, "message": message.text(),
     });
+    if let (Some(asked), Value::Object(more)) = (asked.as_object_mut(), more) {
+        asked.extend(more);
+    }
     let script = include_str!("smtplib.py");
     let output = run(Command::new("python3").args(["-c", script]), &asked.to_string()).await?;
     let seen: Value = serde_json::from_str(&output.text).with_context(|| format!("smtplib: {}", output.errors))?;

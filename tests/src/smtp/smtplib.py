@@ -6,6 +6,8 @@ import sys
 
 asked = json.load(sys.stdin)
 context = ssl.create_default_context(cafile=asked["authority"])
+if "certificate" in asked:
+    context.load_cert_chain(asked["certificate"], asked["key"])
 if asked["implicit"]:
     client = smtplib.SMTP_SSL("localhost", asked["port"], context=context, timeout=60)
 else:

@@ -18,12 +18,24 @@ use crate::stage::{Stage, UN};
 struct Site {
     stage: Stage,
     postfix: Postfix,
+    with_certificates: bool,
 }
 
+/// The service for certificates, as the shipped file has it.
+const CERTIFICATES: &str = "10465";
+
 fn own_site() -> Result<Site> {
-    let postfix = Postfix::start(&Setup::new(&[UN]))?;
+    site_with(&Setup::new(&[UN]))
+}
+
+fn site_with(setup: &Setup) -> Result<Site> {
+    let postfix = Postfix::start(setup)?;
     let more = postfix.sidecar_section();
-    Ok(Site { stage: Stage::start(&Settings { more, ..Settings::default() })?, postfix })
+    Ok(Site {
+        stage: Stage::start(&Settings { more, ..Settings::default() })?,
+        postfix,
+        with_certificates: setup.certificates.is_some(),
+    })
 }
 
 fn site() -> &'static Site {
@@ -125,6 +137,7 @@ fn copy(postfix: &Postfix, folder: &str) -> Result<std::path::PathBuf> {
         (postfix.smtp_port(), "smtp"),
         (postfix.submission_port(), "submission"),
         (postfix.submissions_port(), "submissions"),
+        (postfix.certificates_port(), CERTIFICATES),
     ];
     let master = bad.join("master.cf");
     let text = fs::read_to_string(&master)?;
@@ -171,10 +184,9 @@ fn told(site: &Site, folder: &str, rename: Option<(&str, &str)>) -> Result<Vec<F
     checked.holds_exactly(&mistakes)?;
     let good = checked.good("Postfix");
     ensure!(good.is_empty() != mistakes.is_empty(), "{good:?} {mistakes:?}");
-    ensure!(
-        good.iter()
-            .all(|good| good.ends_with(": submission/inet and submissions/inet are as the integration has them"))
-    );
+    let more = if site.with_certificates { format!(" and {CERTIFICATES}/inet") } else { String::new() };
+    let all = format!(": submission/inet and submissions/inet{more} are as the integration has them");
+    ensure!(good.iter().all(|good| good.ends_with(&all)), "{good:?}");
     Ok(mistakes)
 }
 
@@ -250,6 +262,30 @@ async fn sockets_to_which_postfix_may_not_connect_are_told() -> Result<()> {
     ensure!(told(&site, "etc-good", None)? == [refused(&policy)]);
     chown(&policy, None, Some(group))?;
     mode(sasl.parent().context("a folder")?, 0o700)?;
-    ensure!(told(&site, "etc-good", None)? == [refused(&sasl), refused(&policy)]);
+    let third = sasl.with_file_name("sasl-certificates");
+    ensure!(told(&site, "etc-good", None)? == [&sasl, &policy, &third].map(|socket| refused(socket)));
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_service_for_certificates_passes_as_shipped_and_is_told_without_its_lock() -> Result<()> {
+    let site = site_with(&Setup { certificates: Some("/var/lib/octroi-dovecot".to_owned()), ..Setup::new(&[UN]) })?;
+    copy(&site.postfix, "etc-good")?;
+    let good = told(&site, "etc-good", None)?;
+    ensure!(good.is_empty(), "{good:#?}");
+    let open = copy(&site.postfix, "etc-open")?.join("master.cf");
+    let text = fs::read_to_string(&open)?;
+    let (before, after) = text.rsplit_once(&format!("\n{CERTIFICATES} inet")).context("no service for certificates")?;
+    let after = after.replace("=$octroi_delegation", "=").replace("smtpd_tls_ask_ccert=yes", "smtpd_tls_ask_ccert=no");
+    fs::write(&open, format!("{before}\n{CERTIFICATES} inet{after}"))?;
+    let told = told(&site, "etc-open", None)?;
+    let what: Vec<_> = told.iter().map(|finding| finding.what.as_str()).collect();
+    ensure!(
+        what.len() == 2 && what[0].starts_with("10465/inet: certificate_sasl_socket says yes to anybody"),
+        "{what:#?}"
+    );
+    ensure!(what[1].starts_with("10465/inet: smtpd_tls_ask_ccert is not yes"), "{what:#?}");
+    let remedy = "add the lines smtpd_*_restrictions=$octroi_delegation of integrations/postfix/master-certificates.cf";
+    ensure!(told[0].remedy == remedy, "{told:#?}");
     Ok(())
 }

@@ -26,6 +26,7 @@ macro_rules! on_both {
 
 mod accepted;
 mod bad_days;
+mod certificates;
 mod check;
 mod check_configuration;
 mod check_dovecot;

@@ -55,7 +55,9 @@ async fn no_token_is_written_by_exim_or_the_sidecar() -> Result<()> {
         for mechanism in MECHANISMS {
             let plain = match mechanism {
                 Mechanism::Oauthbearer => format!("n,a={UN},\x01host=localhost\x01port=993\x01auth=Bearer {token}"),
-                Mechanism::Xoauth2 | Mechanism::Plain => format!("user={UN}\x01auth=Bearer {token}"),
+                Mechanism::Xoauth2 | Mechanism::Plain | Mechanism::External => {
+                    format!("user={UN}\x01auth=Bearer {token}")
+                }
             };
             // The part that no other message shares, in each place that it can have in base64.
             let encoded = STANDARD.encode(plain);

@@ -40,7 +40,9 @@ pub(crate) const SENDER_REFUSED: &str =
 pub(crate) fn challenge(mechanism: Mechanism) -> &'static str {
     match mechanism {
         Mechanism::Oauthbearer => r#"{"status":"invalid_token","scope":"octroi"}"#,
-        Mechanism::Xoauth2 | Mechanism::Plain => r#"{"status":"401","schemes":"bearer","scope":"octroi"}"#,
+        Mechanism::Xoauth2 | Mechanism::Plain | Mechanism::External => {
+            r#"{"status":"401","schemes":"bearer","scope":"octroi"}"#
+        }
     }
 }
 

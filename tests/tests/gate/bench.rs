@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use octroi::audit::Audit;
 use octroi::clock::{Clock, UnixSeconds};
+use octroi::evidence::certificate::Certificates;
 use octroi::evidence::directory::{Directory, IdNat, Mailbox, MailboxAddress, MailboxKind, Person, Snapshot};
 use octroi::evidence::introspection::{ClientAuthentication, Endpoint, Introspection, IntrospectionSettings};
 use octroi::evidence::keys::{KeySettings, KeySource, Keys};
@@ -38,12 +39,22 @@ pub(crate) struct Setup {
     pub(crate) max_degraded: Duration,
     /// The policy's settings of submission, as JSON.
     pub(crate) submission: &'static str,
+    pub(crate) certificates: Certificates,
+    /// `None`: one of its own, with the stand-in's time.
+    pub(crate) clock: Option<Clock>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        let (wasm, allowance) = (EMBEDDED, Allowance::default());
-        Self { wasm, mode: "off", allowance, max_degraded: Duration::from_secs(4 * 3600), submission: "{}" }
+        Self {
+            wasm: EMBEDDED,
+            mode: "off",
+            allowance: Allowance::default(),
+            max_degraded: Duration::from_secs(4 * 3600),
+            submission: "{}",
+            certificates: Certificates::default(),
+            clock: None,
+        }
     }
 }
 
@@ -68,13 +79,13 @@ impl Bench {
 
     /// The same with more of it settled.
     pub(crate) async fn with(setup: Setup) -> Self {
-        let Setup { wasm, mode, allowance, max_degraded, submission } = setup;
+        let Setup { wasm, mode, allowance, max_degraded, submission, certificates, clock } = setup;
         let psc = Psc::start().await.unwrap();
         let other = Psc::start().await.unwrap();
         let http = HttpClient::new(&HttpSettings::default()).unwrap();
         let settings = settings(&psc, mode, submission);
         let release = Release::load(&Engine::new(Limits::default()).unwrap(), wasm, &settings).unwrap();
-        let clock = Clock::manual(UnixSeconds(psc.now()));
+        let clock = clock.unwrap_or_else(|| Clock::manual(UnixSeconds(psc.now())));
         let trail = Trail::default();
         let trust_space = TrustSpace::default();
         let directory = directory();
@@ -87,6 +98,7 @@ impl Bench {
             ],
             directory: directory.clone(),
             trust_space: trust_space.clone(),
+            certificates,
             rails: Rails { leeway: 5, session_max: 4 * 3600 },
             signatures: Signatures::new(1000),
             throttle: Throttle::new(&allowance),
@@ -186,6 +198,8 @@ fn directory() -> Directory {
         kind,
         persons: persons.iter().map(|id| Person { id: IdNat::parse(id).unwrap(), synonyms: vec![] }).collect(),
         aliases: vec![],
+        structures: Vec::new(),
+        certificates: Arc::default(),
     };
     let directory = Directory::default();
     directory.publish(Snapshot::new(vec![

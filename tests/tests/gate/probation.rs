@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use octroi::evidence::directory::IdNat;
-use octroi::gate::{Failed, Login, Partial, Probation, Service, Share, Submission, SubmissionOutcome};
+use octroi::gate::{Failed, Holder, Login, Partial, Probation, Service, Share, Submission, SubmissionOutcome};
 use octroi::policy::EMBEDDED;
 use octroi::pseudonym::Pseudonyms;
 use octroi::reason::UnavailableReason;
@@ -110,7 +110,9 @@ async fn a_release_that_fails_on_messages_is_taken_back_as_well() {
     let message = submission(&bench, UN).await;
     for identity in ["899700000011", "899700000011", "899700000022", "899700000033"] {
         assert!(failed.try_recv().is_err());
-        let login = Login { identity: IdNat::parse(identity).unwrap(), ..message.login.clone() };
+        let identity = IdNat::parse(identity).unwrap();
+        let holder = Holder::Person { issuer: bench.psc.issuer().into(), identity };
+        let login = Login { holder, ..message.login.clone() };
         let outcome = bench.gate.judge_submission(&Submission { login, ..message.clone() });
         assert_eq!(outcome, SubmissionOutcome::Unavailable(UnavailableReason::PolicyTrapped));
     }

@@ -4,7 +4,7 @@
 use octroi::clock::UnixSeconds;
 use octroi::evidence::directory::{IdNat, Mailbox, MailboxAddress, MailboxKind, Person, Snapshot};
 use octroi::evidence::trust_space::{DomainName, TrustList};
-use octroi::gate::{Encryption, Login, Stage, Submission, SubmissionOutcome};
+use octroi::gate::{Encryption, Holder, Login, Stage, Submission, SubmissionOutcome};
 use octroi::policy::EMBEDDED;
 use octroi::reason::{SubmissionReason, UnavailableReason};
 use octroi_psc::doctor_one;
@@ -19,8 +19,7 @@ pub(crate) async fn submission(bench: &Bench, sender: &str) -> Submission {
     let login = Login {
         mailbox: MailboxAddress::parse(UN).unwrap(),
         decision: decision.id,
-        issuer: bench.psc.issuer().into(),
-        identity: IdNat::parse("899700000011").unwrap(),
+        holder: Holder::Person { issuer: bench.psc.issuer().into(), identity: IdNat::parse("899700000011").unwrap() },
         at: bench.clock.now(),
     };
     Submission {
@@ -159,6 +158,8 @@ async fn nobody_sends_as_a_mailbox_that_no_token_opens_or_by_an_alias_in_a_domai
         kind,
         persons: persons.iter().map(|id| Person { id: IdNat::parse(id).unwrap(), synonyms: vec![] }).collect(),
         aliases: vec![MailboxAddress::parse(alias).unwrap()],
+        structures: Vec::new(),
+        certificates: std::sync::Arc::default(),
     };
     let (one, two) = ("899700000011", "899700000022");
     bench.directory.publish(Snapshot::new(vec![
@@ -182,7 +183,8 @@ async fn nobody_sends_as_a_mailbox_that_no_token_opens_or_by_an_alias_in_a_domai
 async fn a_login_by_an_issuer_that_is_gone_is_unknown() {
     let bench = Bench::new(EMBEDDED, "off").await;
     let mut gone = submission(&bench, UN).await;
-    gone.login.issuer = "https://gone.example.test".into();
+    let identity = IdNat::parse("899700000011").unwrap();
+    gone.login.holder = Holder::Person { issuer: "https://gone.example.test".into(), identity };
     let outcome = SubmissionOutcome::Unavailable(UnavailableReason::LoginUnknown);
     assert_eq!(bench.gate.judge_submission(&gone), outcome);
 }

@@ -53,7 +53,9 @@ pub(crate) const AWAY: &str = "451 4.3.5";
 pub(crate) const fn challenge(mechanism: Mechanism) -> &'static str {
     match mechanism {
         Mechanism::Oauthbearer => r#"{"status":"invalid_token","scope":"octroi"}"#,
-        Mechanism::Xoauth2 | Mechanism::Plain => r#"{"status":"401","schemes":"bearer","scope":"octroi"}"#,
+        Mechanism::Xoauth2 | Mechanism::Plain | Mechanism::External => {
+            r#"{"status":"401","schemes":"bearer","scope":"octroi"}"#
+        }
     }
 }
 

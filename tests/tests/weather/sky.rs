@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use octroi::audit::Audit;
 use octroi::clock::{Clock, UnixSeconds};
+use octroi::evidence::certificate::Certificates;
 use octroi::evidence::directory::{Directory, IdNat, Mailbox, MailboxAddress, MailboxKind, Person, Snapshot};
 use octroi::evidence::introspection::{ClientAuthentication, Endpoint, Introspection, IntrospectionSettings};
 use octroi::evidence::keys::{KeySettings, Keys};
@@ -122,6 +123,7 @@ pub(crate) fn gate(names: &[&str], issuers: Vec<Issuer>, clock: Clock) -> Gate {
         issuers,
         directory: directory(),
         trust_space: TrustSpace::default(),
+        certificates: Certificates::default(),
         rails: Rails { leeway: 5, session_max: 4 * 3600 },
         signatures: Signatures::new(1000),
         throttle: Throttle::new(&Allowance::default()),
@@ -147,6 +149,8 @@ fn directory() -> Directory {
         kind: MailboxKind::Per,
         persons: vec![Person { id: IdNat::parse("899700000011").unwrap(), synonyms: vec![] }],
         aliases: vec![],
+        structures: Vec::new(),
+        certificates: Arc::default(),
     }]));
     directory
 }

@@ -140,12 +140,10 @@ impl Reader {
         let types = self.strings(members.get("structure_types"), at).unwrap_or(DEFAULT_STRUCTURE_TYPES.to_vec());
         let mut bits = 0;
         for (index, name) in types.into_iter().enumerate() {
+            let expected = || format!("not a type of structure, expected one of {}; remove it", list(&STRUCTURE_TYPES));
             match STRUCTURE_TYPES.iter().position(|known| *known == name) {
                 Some(digit) => bits |= 1 << digit,
-                None => self.problem(
-                    format!("{at}/{index}"),
-                    format!("not a type of structure, expected one of {}; remove it", list(&STRUCTURE_TYPES)),
-                ),
+                None => self.problem(format!("{at}/{index}"), expected()),
             }
         }
         Structures { types: bits }
