@@ -7,6 +7,7 @@
 
 mod authenticate;
 mod bench;
+mod certificate;
 mod contest;
 mod cpu;
 mod credentials;
@@ -17,6 +18,7 @@ mod figure;
 mod flood;
 mod haproxy;
 mod introspect;
+mod lists;
 mod load;
 mod memory;
 mod releases;
@@ -41,10 +43,12 @@ enum Group {
     Memory,
     Flood,
     Releases,
+    Lists,
+    Certificate,
 }
 
 impl Group {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::Decision,
         Self::Introspect,
         Self::Authenticate,
@@ -53,6 +57,8 @@ impl Group {
         Self::Memory,
         Self::Flood,
         Self::Releases,
+        Self::Lists,
+        Self::Certificate,
     ];
 
     const fn ids(self) -> &'static [&'static str] {
@@ -65,6 +71,8 @@ impl Group {
             Self::Memory => memory::IDS,
             Self::Flood => flood::IDS,
             Self::Releases => releases::IDS,
+            Self::Lists => lists::IDS,
+            Self::Certificate => certificate::IDS,
         }
     }
 
@@ -78,6 +86,8 @@ impl Group {
             Self::Memory => memory::run(bench).await,
             Self::Flood => flood::run(bench).await,
             Self::Releases => releases::run(bench).await,
+            Self::Lists => lists::run(bench).await,
+            Self::Certificate => certificate::run(bench).await,
         }
     }
 }
@@ -89,6 +99,12 @@ async fn main() -> anyhow::Result<ExitCode> {
         && first == echo::ARGUMENT
     {
         echo::serve(echo).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some((first, files)) = arguments.split_first()
+        && first == lists::ARGUMENT
+    {
+        lists::read_alone(files)?;
         return Ok(ExitCode::SUCCESS);
     }
     // Cargo adds --bench.

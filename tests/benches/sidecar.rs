@@ -16,6 +16,9 @@ use crate::server::{Address, PATIENCE, PAUSE, Server};
 /// The password of the introspection door.
 pub(crate) const INTROSPECTION_SECRET: &str = "bench-introspection";
 
+/// The password of the policy door.
+pub(crate) const POLICY_SECRET: &str = "bench-policy";
+
 /// How a sidecar is configured, where benchmarks differ.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
@@ -27,6 +30,8 @@ pub(crate) struct Options {
     pub(crate) audit: &'static str,
     /// Threads that serve.
     pub(crate) workers: &'static str,
+    /// Further sections.
+    pub(crate) more: Option<String>,
 }
 
 impl Options {
@@ -35,7 +40,7 @@ impl Options {
 
     /// As shipped: the signature of a token seen before is known.
     pub(crate) const SHIPPED: Self =
-        Self { remembered_signatures: None, jwks_url: None, audit: "audit.jsonl", workers: "1" };
+        Self { remembered_signatures: None, jwks_url: None, audit: "audit.jsonl", workers: "1", more: None };
 }
 
 /// A running sidecar.
@@ -77,6 +82,11 @@ impl Sidecar {
     pub(crate) fn admin(&self) -> PathBuf {
         self.folder.path().join("admin.sock")
     }
+
+    /// Its configuration.
+    pub(crate) fn configuration(&self) -> PathBuf {
+        self.folder.path().join("octroi.toml")
+    }
 }
 
 /// Starts a sidecar, as a rule with one worker thread, as its contenders have one, imports the directory, and waits until a login
@@ -107,7 +117,7 @@ pub(crate) async fn start(bench: &Bench, credentials: &Credentials, options: &Op
 
 fn configure(at: &Path, port: u16, credentials: &Credentials, options: &Options) -> anyhow::Result<PathBuf> {
     use std::os::unix::fs::OpenOptionsExt as _;
-    for (name, secret) in [("introspection.secret", INTROSPECTION_SECRET), ("policy.secret", "bench-policy")] {
+    for (name, secret) in [("introspection.secret", INTROSPECTION_SECRET), ("policy.secret", POLICY_SECRET)] {
         let mut file = std::fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(at.join(name))?;
         std::io::Write::write_all(&mut file, secret.as_bytes())?;
     }
@@ -118,6 +128,7 @@ fn configure(at: &Path, port: u16, credentials: &Credentials, options: &Options)
     let user = user.trim();
     let remembered = options.remembered_signatures.map(|most| format!("remembered_signatures = {most}"));
     let (remembered, audit) = (remembered.unwrap_or_default(), options.audit);
+    let more = options.more.as_deref().unwrap_or_default();
     let keys = match &options.jwks_url {
         Some(url) => format!("jwks_url = \"{url}\""),
         None => "jwks_file = \"jwks.json\"".to_owned(),
@@ -154,7 +165,8 @@ allow_unsigned = true
 
 [policy.settings]
 audience = ["{AUDIENCE}"]
-"#
+
+{more}"#
     );
     std::fs::write(&path, text)?;
     Ok(path)

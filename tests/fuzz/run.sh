@@ -4,7 +4,7 @@
 # A debug build, with checks of arithmetic: rustc.sh adds to our own crates what libFuzzer needs to see of them.
 set -eu
 cd "$(dirname "$0")/../.."
-targets='sasl delegation checkpassword auth-policy introspection message token trust-space recipient image vectors'
+targets='sasl delegation checkpassword auth-policy introspection message token trust-space recipient image vectors certificate crl'
 seconds=${1:-60}
 [ "$#" -eq 0 ] || shift
 [ "$#" -eq 0 ] || targets=$*

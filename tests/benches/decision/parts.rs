@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use octroi::audit::Audit;
 use octroi::clock::{Clock, UnixSeconds};
+use octroi::evidence::certificate::Certificates;
 use octroi::evidence::directory::{Directory, IdNat, Mailbox, MailboxAddress, MailboxKind, Person, Snapshot};
 use octroi::evidence::keys::{KeySettings, KeySource, Keys, Lookup, VerifyingKey};
 use octroi::evidence::signatures::Signatures;
@@ -65,6 +66,7 @@ impl Parts {
                 }],
                 directory: directory.clone(),
                 trust_space: TrustSpace::default(),
+                certificates: Certificates::default(),
                 rails: Rails { leeway: 5, session_max: 14_400 },
                 signatures: Signatures::new(signatures),
                 throttle: Throttle::default(),
@@ -130,6 +132,8 @@ fn directory() -> anyhow::Result<Directory> {
         kind: MailboxKind::Per,
         persons: vec![Person { id, synonyms: Vec::new() }],
         aliases: Vec::new(),
+        structures: Vec::new(),
+        certificates: Arc::default(),
     }]));
     Ok(directory)
 }

@@ -7,12 +7,12 @@ use octroi::clock::{Clock, UnixSeconds};
 use octroi::doors::answer::delegation;
 use octroi::doors::delegation::{DelegationDoor, DelegationParts};
 use octroi::doors::join::Joins;
-use octroi::doors::ports::{SubmissionJudge, UnjoinedWitness};
+use octroi::doors::ports::{CertificateJudge, SubmissionJudge, UnjoinedWitness};
 use octroi::evidence::directory::{IdNat, MailboxAddress};
-use octroi::gate::{DecisionId, Encryption, Login, Stage, Submission, SubmissionOutcome};
-use octroi::reason::{SubmissionReason, UnavailableReason};
+use octroi::gate::{CertificateDecision, DecisionId, Encryption, Holder, Login, Stage, Submission, SubmissionOutcome};
+use octroi::reason::{DenyReason, SubmissionReason, UnavailableReason};
 
-use crate::door::converse;
+use crate::door::{Shelf, converse};
 use crate::framing::frames;
 use crate::somewhere;
 
@@ -54,8 +54,10 @@ pub(crate) fn run(bytes: &[u8]) {
     let login = Login {
         mailbox: MailboxAddress::parse(MAILBOX).expect("an address"),
         decision: DecisionId::random(),
-        issuer: "https://psc.test".into(),
-        identity: IdNat::parse("899700000011").expect("an identity"),
+        holder: Holder::Person {
+            issuer: "https://psc.test".into(),
+            identity: IdNat::parse("899700000011").expect("an identity"),
+        },
         at: NOW,
     };
     let whole = seen(&login, &[bytes]);
@@ -90,7 +92,12 @@ fn seen(login: &Login, pieces: &[&[u8]]) -> Seen {
             (message.stage, message.sasl_username.to_owned(), message.sender.to_owned(), recipient, message.outcome);
         unjoined.lock().expect("no panic").unjoined.push(message);
     });
-    let door = DelegationDoor::new(DelegationParts { judge, joins, witness, clock: Clock::manual(NOW) });
+    let certificates = CertificateJudge::new(|_| CertificateDecision {
+        id: DecisionId::random(),
+        outcome: DenyReason::CertificateUnknown.into(),
+    });
+    let (store, clock) = (Arc::new(Shelf::default()), Clock::manual(NOW));
+    let door = DelegationDoor::new(DelegationParts { judge, joins, certificates, store, witness, clock });
     let said = String::from_utf8(converse(door, pieces)).expect("ASCII");
     let mut seen = seen.lock().expect("no panic");
     seen.said = said;

@@ -6,10 +6,14 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
+use octroi::clock::UnixSeconds;
 use octroi::doors::streams::{Conversing, StreamLimits, serve};
+use octroi::evidence::certificate::Fingerprint;
 use octroi::evidence::directory::Mailbox;
 use octroi::evidence::trust_space::TrustList;
-use octroi::store::{Authentication, LastAuthentication, Page, Store, StoreError};
+use octroi::store::{
+    Authentication, LastAuthentication, Page, Store, StoreError, StoredCertificate, StoredCertificates,
+};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
@@ -109,6 +113,18 @@ impl Store for Shelf {
 
     async fn replace_trust_space(&self, _: TrustList) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    async fn load_certificates(&self) -> Result<StoredCertificates, StoreError> {
+        Ok(StoredCertificates::default())
+    }
+
+    async fn enrol(&self, _: Vec<StoredCertificate>) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn withdraw(&self, _: Fingerprint, _: UnixSeconds) -> Result<bool, StoreError> {
+        Ok(false)
     }
 
     async fn record_authentication(&self, authentication: Authentication) -> Result<(), StoreError> {

@@ -8,9 +8,9 @@ use octroi::doors::answer::INACTIVE;
 use octroi::doors::dovecot_introspection::IntrospectionDoor;
 use octroi::doors::dovecot_policy::{PolicyDoor, PolicyParts, PolicySettings};
 use octroi::doors::handles::{Entry, Handles, Purpose};
-use octroi::doors::ports::{Judge, Witness};
+use octroi::doors::ports::{CertificateJudge, Judge, Witness};
 use octroi::evidence::directory::{Directory, IdNat, Mailbox, MailboxAddress, MailboxKind, Snapshot};
-use octroi::gate::{Attempt, Credentials, Decision, DecisionId};
+use octroi::gate::{Attempt, CertificateDecision, Credentials, Decision, DecisionId};
 use octroi::reason::{DenyReason, UnavailableReason};
 use octroi::store::{Authentication, Means};
 use serde_json::{Map, Value};
@@ -52,6 +52,10 @@ pub(crate) fn policy(bytes: &[u8]) {
         },
         handles,
         directory: directory(),
+        certificates: CertificateJudge::new(|_| CertificateDecision {
+            id: DecisionId::random(),
+            outcome: DenyReason::CertificateUnknown.into(),
+        }),
         store: store.clone(),
         witness: Witness::new(|answer| {
             let word = |text: &str| text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_graphic());
@@ -94,6 +98,8 @@ fn directory() -> Directory {
         kind: MailboxKind::App,
         persons: Vec::new(),
         aliases: Vec::new(),
+        structures: Vec::new(),
+        certificates: Arc::default(),
     };
     directory.publish(Snapshot::new(MAILBOXES.iter().map(mailbox).collect()));
     directory

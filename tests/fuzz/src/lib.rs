@@ -11,12 +11,14 @@
     reason = "a target that panics has found something"
 )]
 
+mod certificate;
 mod checkpassword;
 mod delegation;
 mod door;
 mod dovecot;
 mod framing;
 mod image;
+mod list;
 mod message;
 mod recipient;
 mod sasl;
@@ -48,6 +50,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "recipient", seeds: recipient::SEEDS, run: recipient::run },
     Target { name: "image", seeds: image::SEEDS, run: image::run },
     Target { name: "vectors", seeds: vectors::SEEDS, run: vectors::run },
+    Target { name: "certificate", seeds: certificate::SEEDS, run: certificate::run },
+    Target { name: "crl", seeds: list::SEEDS, run: list::run },
 ];
 
 /// A place in these bytes, the same for the same bytes: where a target cuts them in two.

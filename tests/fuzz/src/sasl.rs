@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use octroi::clock::{Clock, UnixSeconds};
 use octroi::doors::join::Joins;
 use octroi::doors::ports::Judge;
-use octroi::doors::sasl::{SaslDoor, SaslParts};
+use octroi::doors::sasl::{Offer, SaslDoor, SaslParts};
 use octroi::gate::{Attempt, Credentials, Decision, DecisionId, Protocol};
 use octroi::reason::{DenyReason, UnavailableReason};
 use regex::bytes::{Captures, Regex};
@@ -79,7 +79,13 @@ fn seen(pieces: &[&[u8]]) -> Seen {
     });
     let joins = Arc::new(Joins::new(4, 100));
     let clock = Clock::manual(UnixSeconds(1_000));
-    let door = SaslDoor::new(SaslParts { judge, store: store.clone(), joins: Arc::clone(&joins), clock });
+    let door = SaslDoor::new(SaslParts {
+        judge,
+        store: store.clone(),
+        offer: Offer::Tokens,
+        joins: Arc::clone(&joins),
+        clock,
+    });
     let answer = converse(door, pieces);
     assert!(store.recorded().is_empty() && joins.is_empty());
     let judged = std::mem::take(&mut *judged.lock().expect("no panic"));
