@@ -112,7 +112,7 @@ async fn certificates_are_enrolled_told_and_kept_over_a_kill() -> Result<()> {
     desk.stage.sidecar.kill()?;
     desk.stage.sidecar.resume()?;
     let list = desk.done(&["list"])?;
-    has(&list, &[&agency.fingerprint[..16], &drimbox.fingerprint[..16], AGENCY, PRACTICE, "good", "in 1094 days"])?;
+    has(&list, &[&agency.fingerprint[..16], &drimbox.fingerprint[..16], AGENCY, PRACTICE, "good", "in 109"])?;
     ensure!(!list.contains(&agency.fingerprint), "not short:\n{list}");
     let one = desk.done(&["list", "--structure", AGENCY, "--long"])?;
     has(&one, &[&agency.fingerprint, "igc-test", "OU=318751275100020", "TEST AC IGC-SANTE ELEMENTAIRE ORGANISATIONS"])?;
