@@ -22,6 +22,9 @@ use crate::servers::free_ports;
 /// How long a start may take: the policy is compiled at each.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
+/// How long a test waits for a record. Nothing but a failure takes so long.
+const RECORDED_WITHIN: Duration = Duration::from_secs(20);
+
 /// Secrets of the doors for Dovecot. Planted: tests search every output for them.
 pub const INTROSPECTION_SECRET: &str = "planted-introspection-secret";
 /// See [`INTROSPECTION_SECRET`].
@@ -230,6 +233,26 @@ impl Sidecar {
     /// The audit trail so far.
     pub fn trail(&self) -> String {
         fs::read_to_string(self.folder.path().join("state/audit.jsonl")).unwrap_or_default()
+    }
+
+    /// Every whole record of the audit trail so far.
+    pub fn records(&self) -> Result<Vec<Value>> {
+        let trail = self.trail();
+        let whole = trail.rfind('\n').map_or("", |end| &trail[..end]);
+        whole.lines().map(|line| serde_json::from_str(line).with_context(|| line.to_owned())).collect()
+    }
+
+    /// The audit trail from its record `from` on, as soon as there is `enough`: the sidecar answers before it has written.
+    pub async fn recorded(&self, from: usize, enough: impl Fn(&[Value]) -> bool) -> Result<Vec<Value>> {
+        let deadline = Instant::now() + RECORDED_WITHIN;
+        loop {
+            let records = self.records()?.split_off(from);
+            if enough(&records) {
+                return Ok(records);
+            }
+            ensure!(Instant::now() < deadline, "the trail does not come to hold what it should: {records:#?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use octroi_igc::{DAY, Igc, Leaf, Names};
 use octroi_tests::sidecar::{Settings, Sidecar};
 use serde_json::Value;
 
-use crate::stage::{Stage, trail};
+use crate::stage::Stage;
 
 const AGENCY: &str = "318751275100020";
 const PRACTICE: &str = "499700367909006";
@@ -100,7 +100,7 @@ async fn certificates_are_enrolled_told_and_kept_over_a_kill() -> Result<()> {
     has(&told, &["DRIMbox", "  opens automate@bal.example.test, secretariat@bal.example.test\n"])?;
 
     let enrolled = |records: &[Value]| records.iter().filter(|r| r["event"] == "certificate").count() == 2;
-    let records = trail(desk.sidecar(), 0, enrolled).await?;
+    let records = desk.sidecar().recorded(0, enrolled).await?;
     let record = records.iter().find(|r| r["fingerprint"] == agency.fingerprint.as_str()).context("not recorded")?;
     ensure!(
         record["step"] == "enrol"
@@ -172,7 +172,7 @@ async fn a_certificate_is_withdrawn_for_good() -> Result<()> {
     has(&desk.done(&["expiring", "--days", "3650"])?, &["none"])?;
     has(&String::from_utf8(desk.sidecar().run(&["status"])?.stdout)?, &["0 enrolled"])?;
     let withdrawn = |r: &Value| r["step"] == "withdraw" && r["outcome"] == "done";
-    let records = trail(desk.sidecar(), 0, |records| records.iter().any(withdrawn)).await?;
+    let records = desk.sidecar().recorded(0, |records| records.iter().any(withdrawn)).await?;
     let record = records.iter().find(|r| withdrawn(r)).context("not recorded")?;
     ensure!(
         record["reason"] == "the key was lost" && record["structure"].is_string() && record["structure"] != AGENCY,
@@ -244,7 +244,7 @@ async fn the_check_of_revocation_is_suspended_for_hours_with_a_reason_and_resume
     has(&desk.done(&["crl", "resume"])?, &["with usable lists alone"])?;
     has(&desk.done(&["crl"])?, &["the check is not suspended"])?;
     let resumed = |r: &Value| r["step"] == "resume-revocation" && r["uid"] == 0;
-    let records = trail(desk.sidecar(), 0, |records| records.iter().any(resumed)).await?;
+    let records = desk.sidecar().recorded(0, |records| records.iter().any(resumed)).await?;
     let begun = records.iter().find(|r| r["step"] == "suspend-revocation").context("not recorded")?;
     ensure!(begun["reason"] == "no network" && begun["until"].is_string(), "{begun}");
     Ok(())

@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
 use crate::door::{introspect, last_word};
-use crate::stage::{DEUX, SECRETARIAT, Stage, UN, last_authentication, records, shared, trail};
+use crate::stage::{DEUX, SECRETARIAT, Stage, UN, last_authentication, shared};
 
 const USED: &str = "Session deja utilisee / Handle already used";
 const UNKNOWN: &str = "Session non reconnue / Handle unknown";
@@ -94,7 +94,7 @@ async fn a_handle_is_good_once_and_for_a_mailbox_of_its_set_alone() -> Result<()
     let of_handle = |records: &[Value]| -> Vec<Value> {
         records.iter().filter(|record| record["handle"] == handle).cloned().collect()
     };
-    let records = of_handle(&trail(&stage.sidecar, 0, |records| of_handle(records).len() >= 5).await?);
+    let records = of_handle(&stage.sidecar.recorded(0, |records| of_handle(records).len() >= 5).await?);
     let said: Vec<_> = records.iter().map(|record| (record["answer"].as_str(), record["counted"].as_bool())).collect();
     let refused = |code| (Some(code), Some(false));
     let expected = [
@@ -178,7 +178,7 @@ async fn late(mut dovecot: TcpStream, door: Door) -> Result<()> {
 /// A real login that takes longer than its handle lives: introspection was quick, the last word comes too late.
 async fn a_login_slower_than_its_handle_lives_is_refused(version: Version) -> Result<()> {
     let stage = hasty();
-    let (begun, door) = (records(&stage.sidecar)?.len(), stage.sidecar.policy());
+    let (begun, door) = (stage.sidecar.records()?.len(), stage.sidecar.policy());
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let slow = Door { port: listener.local_addr()?.port(), ..door.clone() };
     tokio::spawn(async move {
@@ -198,7 +198,7 @@ async fn a_login_slower_than_its_handle_lives_is_refused(version: Version) -> Re
         let own = records.iter().filter(|record| record["answer"] == "handle-stale" && record["mailbox"] == UN);
         own.count()
     };
-    let records = trail(&stage.sidecar, begun, |records| refused(records) >= FORMS.len()).await?;
+    let records = stage.sidecar.recorded(begun, |records| refused(records) >= FORMS.len()).await?;
     ensure!(records.iter().all(|record| record["counted"] != true), "{records:#?}");
     ensure!(last_authentication(&stage.sidecar, UN)?.is_none(), "a refused login was recorded");
     Ok(())

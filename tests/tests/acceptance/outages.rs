@@ -11,7 +11,7 @@ use octroi_tests::logins::{self, FORMS, Form, Refusal, wording};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::stage::{DEUX, SECRETARIAT, UN, last_authentication, records, trail};
+use crate::stage::{DEUX, SECRETARIAT, UN, last_authentication};
 use crate::weather::Weather;
 
 const PLAIN: Form = Form { mechanism: Mechanism::Plain, initial_response: true, security: Security::Implicit };
@@ -29,7 +29,7 @@ fn said<'a>(records: &'a [Value], psc: &Psc) -> Vec<(&'a str, &'a str, bool)> {
 
 async fn without_the_provider_each_mode_does_what_it_says(version: Version) -> Result<()> {
     let mut weather = Weather::fair(version).await?;
-    let begun = records(&weather.sidecar)?.len();
+    let begun = weather.sidecar.records()?.len();
     weather.providers_go_away();
     let Weather { off, preferred, required, sidecar, server } = &*weather;
     logins::opens(server, UN, &off.token(&doctor_one()).mint()).await?;
@@ -40,7 +40,7 @@ async fn without_the_provider_each_mode_does_what_it_says(version: Version) -> R
     logins::refuses(server, UN, &expired, Refusal::Denied).await?;
     logins::refuses(server, DEUX, &preferred.token(&doctor_one()).mint(), Refusal::NotAMember).await?;
 
-    let records = trail(sidecar, begun, |records| decisions(records).len() >= 5 * FORMS.len()).await?;
+    let records = sidecar.recorded(begun, |records| decisions(records).len() >= 5 * FORMS.len()).await?;
     let count = |psc: &Psc, expected| said(&records, psc).into_iter().filter(|said| *said == expected).count();
     let four = FORMS.len();
     ensure!(count(off, ("allow", "", false)) == four, "{:?}", said(&records, off));
@@ -92,10 +92,10 @@ async fn a_key_nobody_published_is_an_outage_until_the_keys_are_read_again(versi
     let weather = Weather::fair(version).await?;
     let Weather { off, sidecar, server, .. } = &*weather;
     for form in FORMS {
-        let begun = records(sidecar)?.len();
+        let begun = sidecar.records()?.len();
         let token = off.token(&doctor_one()).deviate(Deviation::UnknownKid)?.mint();
         let (imap, reply) = logins::attempt(server, form, UN, &token).await?;
-        let records = trail(sidecar, begun, |records| !decisions(records).is_empty()).await?;
+        let records = sidecar.recorded(begun, |records| !decisions(records).is_empty()).await?;
         let refusal = match decisions(&records)[0]["reason"].as_str() {
             Some("keys-unavailable") => Refusal::Outage,
             Some("key-unknown") => Refusal::Denied,

@@ -13,7 +13,7 @@ use octroi_tests::sidecar::{Settings, Sidecar};
 use serde_json::Value;
 
 use crate::grpc::{ask, bearer, channel};
-use crate::stage::{Stage, UN, records};
+use crate::stage::{Stage, UN};
 
 pub(crate) const STRICTER: &str = r#"{"acr": ["eidas3"]}"#;
 
@@ -54,11 +54,11 @@ pub(crate) fn refused(sidecar: &Sidecar, arguments: &[&str]) -> Result<String> {
 
 /// What a good token is worth now, and the policy that its decision is recorded under.
 pub(crate) async fn login(stage: &Stage) -> Result<(Result<Vec<String>, String>, String)> {
-    let before = records(&stage.sidecar)?.len();
+    let before = stage.sidecar.records()?.len();
     let mut client = GateClient::new(channel(&stage.sidecar, "gate.sock").await?);
     let answer = ask(&mut client, bearer(&stage.psc.token(&doctor_one()).mint(), UN)).await?;
     let decided = |record: &&Value| record["event"] == "decision";
-    let records = crate::stage::trail(&stage.sidecar, before, |records| records.iter().any(|r| decided(&r))).await?;
+    let records = stage.sidecar.recorded(before, |records| records.iter().any(|r| decided(&r))).await?;
     let decision = records.iter().find(decided).context("no record")?;
     Ok((answer, decision["policy"].as_str().context("no policy")?.to_owned()))
 }
@@ -109,7 +109,7 @@ async fn a_stricter_policy_is_staged_serves_survives_a_restart_and_is_taken_back
     done(&stage.sidecar, &["retire", &digits, "--reason", "not needed"])?;
     ensure!(!Path::new(&stage.sidecar.folder().join("state/policies").join(&digits)).exists(), "still on disk");
 
-    let steps = crate::stage::trail(&stage.sidecar, 0, |records| steps(records).len() >= 6).await?;
+    let steps = stage.sidecar.recorded(0, |records| steps(records).len() >= 6).await?;
     let told: Vec<_> = steps.iter().filter(|record| record["event"] == "policy").map(step).collect();
     let expected = [
         ("stage", "done", "ask for eidas3"),

@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::stage::{DEUX, Stage, UN, trail};
+use crate::stage::{DEUX, Stage, UN};
 
 const POSTFIX: &str = r#"
 [postfix]
@@ -149,7 +149,7 @@ async fn messages_leave_records_that_lead_to_their_login_and_name_no_recipient()
     for (state, sender) in [("RCPT", DEUX), ("RCPT", UN), ("END-OF-MESSAGE", UN)] {
         action(&mut policy, &question(state, sender, "147037433100207@patient.example.test", CPID)).await?;
     }
-    let records = trail(&stage.sidecar, 0, |records| records.len() == 3).await?;
+    let records = stage.sidecar.recorded(0, |records| records.len() == 3).await?;
     let [login, refused, sent] = &records[..] else { anyhow::bail!("three records: {records:?}") };
     for (record, outcome, sender) in [(refused, "deny", DEUX), (sent, "allow", UN)] {
         ensure!(record["event"] == "submission" && record["decision"] == login["decision"], "{record}");

@@ -3,15 +3,12 @@
 //! Owns one stage for all tests that leave it as it is. Must never be stopped or reconfigured by a test that shares it.
 
 use std::sync::LazyLock;
-use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use octroi_psc::Psc;
 use octroi_tests::dovecot::{Dovecot, Setup, Version};
 use octroi_tests::sidecar::{Settings, Sidecar};
-use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
-use tokio::time::Instant;
 
 /// Doctor one's.
 pub(crate) const UN: &str = "docteur.un@bal.example.test";
@@ -95,26 +92,4 @@ pub(crate) fn last_authentication(sidecar: &Sidecar, mailbox: &str) -> Result<Op
     }
     let moment = row.split_whitespace().find(|word| word.contains('T') && word.ends_with('Z'));
     Ok(Some(moment.with_context(|| format!("no moment in {row:?}"))?.to_owned()))
-}
-
-/// The audit trail from its record `from` on, as soon as there is `enough`: the sidecar answers before it has written.
-pub(crate) async fn trail(sidecar: &Sidecar, from: usize, enough: impl Fn(&[Value]) -> bool) -> Result<Vec<Value>> {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    loop {
-        let records = records(sidecar)?.split_off(from);
-        if enough(&records) {
-            return Ok(records);
-        }
-        if Instant::now() > deadline {
-            bail!("the trail does not come to hold what it should: {records:#?}");
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
-/// Every whole record so far.
-pub(crate) fn records(sidecar: &Sidecar) -> Result<Vec<Value>> {
-    let trail = sidecar.trail();
-    let whole = trail.rfind('\n').map_or("", |end| &trail[..end]);
-    whole.lines().map(|line| serde_json::from_str(line).with_context(|| line.to_owned())).collect()
 }

@@ -15,7 +15,7 @@ use octroi_tests::logins::{self, Form};
 use serde_json::Value;
 
 use self::site::{Site, Ticket};
-use crate::stage::{DEUX, SECRETARIAT, UN, last_authentication, records, trail};
+use crate::stage::{DEUX, SECRETARIAT, UN, last_authentication};
 
 /// PLAIN (RFC 4616), with and without initial response, over both kinds of connection.
 const FORMS: [Form; 2] = [
@@ -52,7 +52,7 @@ async fn a_ticket_opens_its_mailbox_once_and_counts_as_a_login() -> Result<()> {
         site.server.logged(&["octroi-checkpassword: session=<", "ticket-used: "]).await?;
     }
     ensure!(last_authentication(&site.stage.sidecar, UN)?.is_some(), "the login does not count");
-    let records = trail(&site.stage.sidecar, 0, |records| tickets(records).len() >= 6).await?;
+    let records = site.stage.sidecar.recorded(0, |records| tickets(records).len() >= 6).await?;
     let steps: Vec<_> = tickets(&records);
     let step = |number: usize, name: &str| steps[number][name].as_str().unwrap_or_default().to_owned();
     for first in [0, 3] {
@@ -140,7 +140,7 @@ async fn the_passwords_of_the_site_are_none_of_the_sidecars_business() -> Result
     refuses(&site, UN, "ticket-not-quite", FAILED).await?;
     let token = site.stage.psc.token(&doctor_one()).mint();
     logins::opens(&site.server, UN, &token).await?;
-    let records = trail(&site.stage.sidecar, 0, |records| !tickets(records).is_empty()).await?;
+    let records = site.stage.sidecar.recorded(0, |records| !tickets(records).is_empty()).await?;
     let steps = tickets(&records);
     ensure!(steps.len() == 1 && steps[0]["reason"] == "ticket-unknown", "{steps:#?}");
     site.stage.sidecar.stop()?;
@@ -158,13 +158,13 @@ async fn no_ticket_and_no_token_is_written_anywhere() -> Result<()> {
     refuses(&site, UN, &ticket.0, FAILED).await?;
     refuses(&site, UN, &token[..400], FAILED).await?;
     site.server.logged(&["an access token can't be a password"]).await?;
-    trail(&site.stage.sidecar, 0, |records| tickets(records).len() >= 4).await?;
+    site.stage.sidecar.recorded(0, |records| tickets(records).len() >= 4).await?;
     let status = site.stage.sidecar.run(&["status"])?;
     let told = String::from_utf8(status.stdout)?;
     ensure!(told.contains("tickets_redeem_allowed"), "{told}");
     let written = [site.server.log(), site.stage.sidecar.log(), site.stage.sidecar.trail(), told].concat();
     let bits = ticket.0.strip_prefix("ticket-").context("another form")?;
-    ensure!(written.contains("ticket-used") && !records(&site.stage.sidecar)?.is_empty(), "nothing to search");
+    ensure!(written.contains("ticket-used") && !site.stage.sidecar.records()?.is_empty(), "nothing to search");
     for (name, secret) in [("the ticket", bits), ("the token", &token[..400]), ("a part of it", &token[200..260])] {
         ensure!(!written.contains(secret), "{name} is written somewhere");
     }

@@ -7,7 +7,7 @@ use octroi_psc::{Deviation as D, doctor_one, secretary, vendor};
 use octroi_tests::sidecar::Settings;
 
 use crate::door::introspect;
-use crate::stage::{Stage, trail};
+use crate::stage::Stage;
 
 /// What the trail says of each departure, as the gate is shipped; nothing: allowed.
 const REASONS: &[(D, Option<&str>)] = &[
@@ -65,7 +65,7 @@ async fn each_decision_leaves_one_record_with_its_reason() -> Result<()> {
     ensure!(introspect(&door, &vendor).await?.json()["active"] == false);
     ensure!(introspect(&door, &slash).await?.json()["active"] == true);
 
-    let records = trail(&stage.sidecar, 0, |records| records.len() >= REASONS.len() + 2).await?;
+    let records = stage.sidecar.recorded(0, |records| records.len() >= REASONS.len() + 2).await?;
     ensure!(records.len() == REASONS.len() + 2, "{} records", records.len());
     let expected = REASONS.iter().map(|(deviation, reason)| (deviation.name(), *reason));
     let expected = expected.chain([("vendor".to_owned(), Some("no-mailbox")), ("slash".to_owned(), None)]);

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::grpc::{ask, bearer, channel};
 use crate::releases::{STRICTER, digest, done, granted_under, login, refused, release, sign, stage};
-use crate::stage::{Stage, UN, records, trail};
+use crate::stage::{Stage, UN};
 
 /// A policy that traps at every login.
 const TRAP: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/trap.wasm"));
@@ -51,7 +51,7 @@ async fn a_release_that_fails_doctors_is_taken_back_by_itself_and_does_not_come_
         ensure!(ask(&mut client, good).await.is_err(), "an answer");
     }
     let quarantined = |record: &Value| record["event"] == "policy" && record["step"] == "quarantine";
-    let records = trail(&stage.sidecar, 0, |records| records.iter().any(quarantined)).await?;
+    let records = stage.sidecar.recorded(0, |records| records.iter().any(quarantined)).await?;
     let record = records.iter().find(|record| quarantined(record)).context("no record")?;
     ensure!(record["outcome"] == "done" && record["release"] == format!("sha256:{trap}"), "{record}");
     let reason = record["reason"].as_str().unwrap_or_default();
@@ -103,11 +103,11 @@ async fn a_release_in_the_shadow_is_compared_and_one_for_some_persons_decides_fo
     ensure!(told.contains("the configuration's own policy decides now") && told.contains("1 persons listed"), "{told}");
     for _ in 0..2 {
         granted_under(&stage, &own).await?;
-        let before = records(&stage.sidecar)?.len();
+        let before = stage.sidecar.records()?.len();
         let mut client = GateClient::new(channel(&stage.sidecar, "gate.sock").await?);
         let two = bearer(&stage.psc.token(&doctor_two()).mint(), DEUX);
         ensure!(ask(&mut client, two).await? == Err("assurance-refused".to_owned()), "doctor two");
-        let records = trail(&stage.sidecar, before, |records| !records.is_empty()).await?;
+        let records = stage.sidecar.recorded(before, |records| !records.is_empty()).await?;
         ensure!(records.iter().any(|record| record["policy"] == stricter.as_str()), "{records:?}");
         stage.sidecar.kill()?;
         stage.sidecar.resume()?;
@@ -251,7 +251,7 @@ async fn while_policies_are_swapped_no_login_fails_and_each_is_judged_by_the_one
     ensure!(answers.values().any(|granted| *granted) && answers.values().any(|granted| !granted), "no swap was seen");
     let decided = |record: &&Value| record["event"] == "decision";
     let all = |records: &[Value]| records.iter().filter(decided).count() >= answers.len();
-    for record in trail(&stage.sidecar, 0, all).await?.iter().filter(decided) {
+    for record in stage.sidecar.recorded(0, all).await?.iter().filter(decided) {
         let granted = answers.get(record["decision"].as_str().context("no decision")?).context("nobody's answer")?;
         ensure!((record["policy"] != stricter.as_str()) == *granted, "{record}");
     }

@@ -3,8 +3,9 @@
 use anyhow::{Result, ensure};
 use octroi_tests::imap::{Imap, Security};
 use octroi_tests::sasl::{Credential, Mechanism};
+use serde_json::Value;
 
-use crate::stage::{AILLEURS, AUTOMATE, AUTRE, BASTIA, LIMITE, SECRETARIAT, Stage, UN, VERROU, VERSIONS};
+use crate::stage::{AILLEURS, AUTOMATE, AUTRE, BASTIA, JOURNAL, LIMITE, SECRETARIAT, Stage, UN, VERROU, VERSIONS};
 
 /// What Dovecot says where it took no certificate, or where the structure is on no list.
 const FAILED: &str = "NO [AUTHENTICATIONFAILED] Authentication failed.";
@@ -70,9 +71,12 @@ async fn what_dovecot_takes_for_no_certificate_opens_nothing() -> Result<()> {
             let name = shown.map(|leaf| leaf.fingerprint.clone()).unwrap_or_default();
             ensure!(said == FAILED, "{version:?} {name}: {said}");
         }
-        // Nobody was even asked: the sidecar's own list is the second lock.
-        let asked = stage.trail("certificate-login").into_iter().any(|line| line["mailbox"] == VERROU);
-        ensure!(!asked, "the sidecar was asked");
+        // Nobody was even asked: the sidecar's own list is the second lock. A login that it is asked about comes behind.
+        let before = |record: &Value| record["event"] == "certificate-login" && record["mailbox"] == VERROU;
+        stage.is_opened(&leaves.good, VERROU).await?;
+        let records = stage.sidecar.recorded(0, |records| records.iter().any(before)).await?;
+        let refused = records.iter().find(|record| before(record) && record["outcome"] != "allow");
+        ensure!(refused.is_none(), "the sidecar was asked: {refused:?}");
     }
     Ok(())
 }
@@ -138,20 +142,18 @@ async fn external_where_no_certificate_is_asked_for_opens_nothing() -> Result<()
 async fn a_login_by_certificate_is_recorded_and_counts_for_the_mailbox() -> Result<()> {
     for version in VERSIONS {
         let stage = Stage::shared(version);
-        stage.is_opened(&stage.leaves.other, AUTRE).await?;
-        let trail = stage.trail("certificate-login");
-        let last = trail.iter().rev().find(|line| line["mailbox"] == AUTRE && line["protocol"] == "imap").unwrap();
-        ensure!(
-            last["outcome"] == "allow" && last["door"] == "dovecot-policy" && last["chain"] == "igc-sante",
-            "{last}"
-        );
+        stage.is_opened(&stage.leaves.good, JOURNAL).await?;
+        let record = stage.decided("certificate-login", JOURNAL, "allow").await?;
+        ensure!(record["protocol"] == "imap" && record["door"] == "dovecot-policy", "{record}");
         // Neither the structure, which can hold a professional's number, nor a certificate that nobody told.
-        ensure!(last["certificate"].is_null() && !last.to_string().contains("499700"), "{last}");
-        let after = stage.trail("after-auth");
-        let counted = after.iter().rev().find(|line| line["mailbox"] == AUTRE && line["counted"] == true);
-        ensure!(counted.is_some_and(|line| line["mechanism"] == "EXTERNAL"), "{counted:?}");
+        ensure!(record["chain"] == "igc-sante" && record["certificate"].is_null(), "{record}");
+        ensure!(!record.to_string().contains("499700"), "{record}");
+        let counted = |record: &Value| record["mailbox"] == JOURNAL && record["counted"] == true;
+        let records = stage.sidecar.recorded(0, |records| records.iter().any(counted)).await?;
+        let counted = records.iter().find(|record| counted(record));
+        ensure!(counted.is_some_and(|record| record["mechanism"] == "EXTERNAL"), "{counted:?}");
         let listed = crate::stage::succeeded(&stage.sidecar.run(&["mailbox", "list"])?)?;
-        let row = listed.lines().find(|line| line.contains(AUTRE)).unwrap_or_default();
+        let row = listed.lines().find(|line| line.contains(JOURNAL)).unwrap_or_default();
         ensure!(row.contains("202") && !row.contains("none recorded"), "{listed}");
     }
     Ok(())

@@ -86,8 +86,8 @@ async fn without_current_lists_nobody_is_let_in_until_an_operator_lets_it_go_on_
             "panne de l'ANS",
         ])?)?;
         stage.is_opened(&stage.leaves.good, AUTOMATE).await?;
-        let line = stage.trail("certificate-login").pop().unwrap();
-        ensure!(line["degraded"] == true && line["outcome"] == "allow", "{line}");
+        let record = stage.decided("certificate-login", AUTOMATE, "allow").await?;
+        ensure!(record["degraded"] == true, "{record}");
         succeeded(&stage.sidecar.run(&["certificate", "crl", "resume"])?)?;
         let (said, _) = stage.opens(Some(&stage.leaves.good), AUTOMATE, true).await?;
         ensure!(said.starts_with("NO ["), "{said}");
@@ -126,8 +126,8 @@ async fn a_dovecot_that_can_not_be_told_of_the_lists_lets_nobody_in_by_certifica
     fetched(&stage)?;
     let (said, _) = stage.opens(Some(&stage.leaves.good), AUTOMATE, true).await?;
     ensure!(said.starts_with("NO ["), "{said}");
-    let line = stage.trail("certificate-login").pop().unwrap();
-    ensure!(line["outcome"] == "unavailable" && line["reason"] == "revocation-unavailable", "{line}");
+    let record = stage.decided("certificate-login", AUTOMATE, "unavailable").await?;
+    ensure!(record["reason"] == "revocation-unavailable", "{record}");
     // It is an outage, and it ends with its cause.
     stage.site.tell(&stage.dovecot.configuration()?)?;
     fetched(&stage)?;

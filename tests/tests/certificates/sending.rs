@@ -32,9 +32,8 @@ async fn a_structures_certificate_sends_as_its_mailbox_and_the_message_arrives()
     // The certificate with the CN that the mailbox is for, which Postfix can tell.
     let said = stage.sends(Some(&stage.leaves.good), LIMITE, LIMITE, "by name").await?;
     ensure!(said.starts_with("250 "), "{said}");
-    let trail = stage.trail("submission");
-    let line = trail.iter().find(|line| line["mailbox"] == AUTOMATE && line["outcome"] == "allow").unwrap();
-    ensure!(line["certificate"] == stage.leaves.good.fingerprint.as_str(), "{line}");
+    let record = stage.decided("submission", LIMITE, "allow").await?;
+    ensure!(record["certificate"] == stage.leaves.good.fingerprint.as_str(), "{record}");
     Ok(())
 }
 

@@ -35,8 +35,10 @@ pub(crate) const LIMITE: &str = "limite@bal.example.test";
 /// An application's of [`STRUCTURE`] in a domain of which no chain is the master.
 pub(crate) const AILLEURS: &str = "automate@ailleurs.example.test";
 
-/// An application's of [`STRUCTURE`], which one test alone asks for.
+/// Applications' of [`STRUCTURE`], for each of which one test alone asks.
 pub(crate) const VERROU: &str = "verrou@bal.example.test";
+/// See [`VERROU`].
+pub(crate) const JOURNAL: &str = "journal@bal.example.test";
 
 /// A FINESS number with a letter, of Corsica.
 pub(crate) const CORSE: &str = "12A0000012";
@@ -44,7 +46,7 @@ pub(crate) const CORSE: &str = "12A0000012";
 pub(crate) const BASTIA: &str = "bastia@bal.example.test";
 
 /// Every mailbox.
-pub(crate) const ALL: [&str; 8] = [AUTOMATE, SECRETARIAT, UN, AUTRE, LIMITE, AILLEURS, VERROU, BASTIA];
+pub(crate) const ALL: [&str; 9] = [AUTOMATE, SECRETARIAT, UN, AUTRE, LIMITE, AILLEURS, VERROU, JOURNAL, BASTIA];
 
 /// Both versions of Dovecot.
 pub(crate) const VERSIONS: [Version; 2] = [Version::V2_3, Version::V2_4];
@@ -220,11 +222,13 @@ impl Stage {
         Ok(reply.line())
     }
 
-    /// The lines of the audit trail with this event.
-    pub(crate) fn trail(&self, event: &str) -> Vec<Value> {
-        let trail = self.sidecar.trail();
-        let lines = trail.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        lines.filter(|line| line["event"] == event).collect()
+    /// The first record of this event about this mailbox with this outcome, as soon as it is written. Where the stage is
+    /// shared, no other test may ask for the mailbox: tests run side by side.
+    pub(crate) async fn decided(&self, event: &str, mailbox: &str, outcome: &str) -> Result<Value> {
+        let is =
+            |record: &&Value| record["event"] == event && record["mailbox"] == mailbox && record["outcome"] == outcome;
+        let records = self.sidecar.recorded(0, |records| records.iter().any(|record| is(&record))).await?;
+        records.into_iter().find(|record| is(&record)).context("no record")
     }
 }
 
@@ -247,6 +251,7 @@ fn directory() -> String {
          {LIMITE},APP,,,{STRUCTURE},cn=DRIMbox\n\
          {AILLEURS},APP,,,{STRUCTURE},\n\
          {VERROU},APP,,,{STRUCTURE},\n\
+         {JOURNAL},APP,,,{STRUCTURE},\n\
          {BASTIA},APP,,,{CORSE},\n"
     )
 }
