@@ -5,7 +5,8 @@
 
 mod certificate;
 mod counters;
-mod entry;
+mod decision;
+mod line;
 mod opening;
 mod policy;
 mod submission;
@@ -18,23 +19,23 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use self::certificate::CertificateEntry;
+use serde::Serialize;
+
+use self::certificate::CertificateLine;
 pub use self::certificate::{CertificateEvent, CertificateStep};
 use self::counters::Counters;
-use self::entry::{AfterAuthEntry, Entry, JudgementEntry};
+pub use self::decision::{AfterAuth, Judgement};
+use self::decision::{AfterAuthLine, JudgementLine};
 pub use self::opening::CertificateJudged;
-use self::opening::OpeningEntry;
-use self::policy::PolicyEntry;
+use self::opening::OpeningLine;
+use self::policy::PolicyLine;
 pub use self::policy::{PolicyEvent, PolicyStep};
-use self::submission::SubmissionEntry;
+use self::submission::SubmissionLine;
 pub use self::submission::Submitted;
-use self::ticket::TicketEntry;
+use self::ticket::TicketLine;
 pub use self::ticket::{TicketEvent, TicketOutcome, TicketStep};
 use self::writer::Writer;
-use crate::clock::UnixSeconds;
-use crate::gate::{Attempt, DecisionId, Outcome};
 use crate::pseudonym::Pseudonyms;
 
 /// The trail. Clones share it; the last one writes what still waits before it goes.
@@ -45,52 +46,6 @@ struct Inner {
     writer: Writer,
     pseudonyms: Pseudonyms,
     counters: Counters,
-}
-
-/// One decision of the gate, as it is recorded.
-pub struct Judgement<'a> {
-    /// Its name.
-    pub id: DecisionId,
-    /// When.
-    pub now: UnixSeconds,
-    /// What was attempted; of it only door, protocol, client address and mailbox are kept.
-    pub attempt: &'a Attempt,
-    /// What was decided.
-    pub outcome: &'a Outcome,
-    /// Digest of the policy that decided.
-    pub release: &'a str,
-    /// Issuer whose keys were asked, where the attempt got that far.
-    pub issuer: Option<&'a str>,
-    /// Key that was tried.
-    pub key_id: Option<&'a str>,
-    /// Number of the key set that it belongs to, in this process.
-    pub key_generation: Option<u64>,
-    /// The token's identifiers disagree.
-    pub identities_differ: bool,
-    /// How long it took.
-    pub took: Duration,
-}
-
-/// One answer to Dovecot's after-auth question.
-pub struct AfterAuth<'a> {
-    /// The decision that issued the handle, where the handle was known.
-    pub decision: Option<DecisionId>,
-    /// When.
-    pub now: UnixSeconds,
-    /// `allow`, or the code of the reason.
-    pub answer: &'static str,
-    /// The handle as Dovecot logs it. Worthless once used or stale.
-    pub handle: &'a str,
-    /// Dovecot's session identifier.
-    pub session: &'a str,
-    /// Mailbox that Dovecot named.
-    pub mailbox: &'a str,
-    /// SASL mechanism that Dovecot named.
-    pub mechanism: &'a str,
-    /// Keyed digest of the person, where the handle was known.
-    pub identity_digest: Option<&'a str>,
-    /// Whether it was recorded as an authentication of the mailbox.
-    pub counted: bool,
 }
 
 impl Audit {
@@ -115,7 +70,7 @@ impl Audit {
     }
 
     fn start(output: Box<dyn Write + Send>, file: Option<PathBuf>, pseudonyms: Pseudonyms) -> io::Result<Self> {
-        let writer = Writer::start(output, file, pseudonyms.clone())?;
+        let writer = Writer::start(output, file)?;
         Ok(Self(Arc::new(Inner { writer, pseudonyms, counters: Counters::default() })))
     }
 
@@ -128,42 +83,49 @@ impl Audit {
     /// Records a decision.
     pub fn judgement(&self, judgement: &Judgement<'_>) {
         self.0.counters.count(judgement.outcome, judgement.identities_differ);
-        self.0.writer.send(Entry::Judgement(Box::new(JudgementEntry::new(judgement))));
+        self.write(&JudgementLine::new(judgement, &self.0.pseudonyms));
     }
 
     /// Records a decision on a client certificate.
     pub fn opening(&self, judged: &CertificateJudged<'_>) {
         self.0.counters.count_opening(judged.outcome);
-        self.0.writer.send(Entry::Opening(Box::new(OpeningEntry::new(judged))));
+        self.write(&OpeningLine::new(judged, &self.0.pseudonyms));
     }
 
     /// Records an answer to Dovecot's after-auth question.
     pub fn after_auth(&self, answer: &AfterAuth<'_>) {
-        self.0.writer.send(Entry::AfterAuth(Box::new(AfterAuthEntry::new(answer))));
+        self.write(&AfterAuthLine::new(answer));
     }
 
     /// Records an answer about a message, where it matters.
     pub fn submission(&self, submitted: &Submitted<'_>) {
         if submitted.matters() {
             self.0.counters.count_submission(submitted.outcome);
-            self.0.writer.send(Entry::Submission(Box::new(SubmissionEntry::new(submitted))));
+            self.write(&SubmissionLine::new(submitted, &self.0.pseudonyms));
         }
     }
 
     /// Records a step of a login ticket.
     pub fn ticket(&self, event: &TicketEvent<'_>) {
         self.0.counters.count_ticket(event.step, event.outcome);
-        self.0.writer.send(Entry::Ticket(Box::new(TicketEntry::new(event))));
+        self.write(&TicketLine::new(event, &self.0.pseudonyms));
     }
 
     /// Records a step in the life of a policy.
     pub fn policy(&self, event: &PolicyEvent<'_>) {
-        self.0.writer.send(Entry::Policy(Box::new(PolicyEntry::new(event))));
+        self.write(&PolicyLine::new(event));
     }
 
     /// Records a step about certificates.
     pub fn certificate(&self, event: &CertificateEvent<'_>) {
-        self.0.writer.send(Entry::Certificate(Box::new(CertificateEntry::new(event))));
+        self.write(&CertificateLine::new(event, &self.0.pseudonyms));
+    }
+
+    fn write(&self, line: &impl Serialize) {
+        match serde_json::to_vec(line) {
+            Ok(line) => self.0.writer.send(&line),
+            Err(_) => self.0.writer.lose(1),
+        }
     }
 
     /// Opens the file anew: after it was rotated away.

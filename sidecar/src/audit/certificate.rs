@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::entry::{bounded, timestamp};
+use super::line::{Moment, bounded};
 use crate::clock::UnixSeconds;
 use crate::evidence::directory::IdNat;
 use crate::pseudonym::Pseudonyms;
@@ -55,57 +55,40 @@ pub struct CertificateEvent<'a> {
     pub error: Option<&'a str>,
 }
 
-/// The same, owned.
-pub(super) struct CertificateEntry {
-    line: CertificateLine,
-    at: UnixSeconds,
-    until: Option<UnixSeconds>,
-    structure: Option<IdNat>,
-}
-
 #[derive(Serialize)]
-struct CertificateLine {
-    time: String,
+pub(super) struct CertificateLine<'a> {
+    time: Moment,
     event: &'static str,
     step: &'static str,
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    fingerprint: Option<String>,
+    fingerprint: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     structure: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     uid: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
+    reason: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    until: Option<String>,
+    until: Option<Moment>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
+    error: Option<&'a str>,
 }
 
-impl CertificateEntry {
-    pub(super) fn new(event: &CertificateEvent<'_>) -> Self {
-        let line = CertificateLine {
-            time: String::new(),
+impl<'a> CertificateLine<'a> {
+    pub(super) fn new(event: &CertificateEvent<'a>, pseudonyms: &Pseudonyms) -> Self {
+        let structure = event.structure.and_then(|structure| IdNat::parse(structure).ok());
+        Self {
+            time: Moment(event.now),
             event: "certificate",
             step: event.step.code(),
             outcome: if event.error.is_none() { "done" } else { "failed" },
             fingerprint: event.fingerprint.map(bounded),
-            structure: None,
+            structure: structure.map(|structure| pseudonyms.digest(&structure)),
             uid: event.uid,
             reason: event.reason.map(bounded),
-            until: None,
+            until: event.until.map(Moment),
             error: event.error.map(bounded),
-        };
-        let structure = event.structure.and_then(|structure| IdNat::parse(structure).ok());
-        Self { line, at: event.now, until: event.until, structure }
-    }
-
-    /// The line, without its end.
-    pub(super) fn finish(mut self, pseudonyms: &Pseudonyms) -> serde_json::Result<Vec<u8>> {
-        self.line.structure = self.structure.map(|structure| pseudonyms.digest(&structure));
-        self.line.time = timestamp(self.at);
-        self.line.until = self.until.map(timestamp);
-        serde_json::to_vec(&self.line)
+        }
     }
 }

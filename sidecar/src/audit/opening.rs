@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::entry::{mailbox, protocol, timestamp};
+use super::line::{Moment, Text, mailbox, protocol};
 use crate::clock::UnixSeconds;
-use crate::evidence::certificate::{Known, Shown};
-use crate::evidence::directory::IdNat;
+use crate::evidence::certificate::{Fingerprint, Known, Shown};
+use crate::evidence::directory::{IdNat, MailboxAddress};
 use crate::gate::{CertificateAttempt, CertificateOutcome, DecisionId};
 use crate::pseudonym::Pseudonyms;
 
@@ -33,18 +33,11 @@ pub struct CertificateJudged<'a> {
     pub took: Duration,
 }
 
-/// The same, owned; the digest is computed by the writing thread.
-pub(super) struct OpeningEntry {
-    line: OpeningLine,
-    at: UnixSeconds,
-    structure: Option<IdNat>,
-}
-
 #[derive(Serialize)]
-struct OpeningLine {
-    time: String,
+pub(super) struct OpeningLine<'a> {
+    time: Moment,
     event: &'static str,
-    decision: String,
+    decision: Text<DecisionId>,
     door: &'static str,
     protocol: &'static str,
     outcome: &'static str,
@@ -53,21 +46,21 @@ struct OpeningLine {
     #[serde(skip_serializing_if = "Option::is_none")]
     structure: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    certificate: Option<String>,
+    certificate: Option<Text<Fingerprint>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    chain: Option<String>,
+    chain: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    mailbox: Option<String>,
+    mailbox: Option<Text<MailboxAddress>>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     degraded: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     client: Option<IpAddr>,
-    policy: String,
+    policy: &'a str,
     micros: u64,
 }
 
-impl OpeningEntry {
-    pub(super) fn new(judged: &CertificateJudged<'_>) -> Self {
+impl<'a> OpeningLine<'a> {
+    pub(super) fn new(judged: &CertificateJudged<'a>, pseudonyms: &Pseudonyms) -> Self {
         let attempt = judged.attempt;
         let (outcome, reason) = match judged.outcome {
             CertificateOutcome::Allow(_) => ("allow", None),
@@ -77,33 +70,26 @@ impl OpeningEntry {
         let (unit, certificate) = match &attempt.shown {
             Shown::Structure { unit, .. } => (Some(unit), None),
             Shown::Fingerprint(fingerprint) => {
-                (judged.known.and_then(|known| known.units.first()), Some(fingerprint.to_string()))
+                (judged.known.and_then(|known| known.units.first()), Some(Text(*fingerprint)))
             }
         };
-        let line = OpeningLine {
-            time: String::new(),
+        let structure = unit.and_then(|unit| IdNat::parse(unit).ok());
+        Self {
+            time: Moment(judged.now),
             event: "certificate-login",
-            decision: judged.id.to_string(),
+            decision: Text(judged.id),
             door: attempt.door.code(),
             protocol: protocol(attempt.protocol),
             outcome,
             reason,
-            structure: None,
+            structure: structure.map(|structure| pseudonyms.digest(&structure)),
             certificate,
-            chain: judged.known.map(|known| known.chain.clone()),
+            chain: judged.known.map(|known| known.chain.as_str()),
             mailbox: mailbox(&attempt.mailbox),
             degraded: matches!(judged.outcome, CertificateOutcome::Allow(opened) if opened.degraded()),
             client: attempt.client,
-            policy: judged.release.to_owned(),
+            policy: judged.release,
             micros: u64::try_from(judged.took.as_micros()).unwrap_or(u64::MAX),
-        };
-        Self { line, at: judged.now, structure: unit.and_then(|unit| IdNat::parse(unit).ok()) }
-    }
-
-    /// The line, without its end.
-    pub(super) fn finish(mut self, pseudonyms: &Pseudonyms) -> serde_json::Result<Vec<u8>> {
-        self.line.time = timestamp(self.at);
-        self.line.structure = self.structure.map(|structure| pseudonyms.digest(&structure));
-        serde_json::to_vec(&self.line)
+        }
     }
 }

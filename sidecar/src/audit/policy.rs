@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::entry::{bounded, timestamp};
+use super::line::{Moment, bounded};
 use crate::clock::UnixSeconds;
 
 /// A step in the life of a release.
@@ -54,31 +54,25 @@ pub struct PolicyEvent<'a> {
     pub error: Option<&'a str>,
 }
 
-/// The same, owned.
-pub(super) struct PolicyEntry {
-    line: PolicyLine,
-    at: UnixSeconds,
-}
-
 #[derive(Serialize)]
-struct PolicyLine {
-    time: String,
+pub(super) struct PolicyLine<'a> {
+    time: Moment,
     event: &'static str,
     step: &'static str,
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    release: Option<String>,
+    release: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     uid: Option<u32>,
-    reason: String,
+    reason: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
+    error: Option<&'a str>,
 }
 
-impl PolicyEntry {
-    pub(super) fn new(event: &PolicyEvent<'_>) -> Self {
-        let line = PolicyLine {
-            time: String::new(),
+impl<'a> PolicyLine<'a> {
+    pub(super) fn new(event: &PolicyEvent<'a>) -> Self {
+        Self {
+            time: Moment(event.now),
             event: "policy",
             step: event.step.code(),
             outcome: if event.error.is_none() { "done" } else { "failed" },
@@ -86,13 +80,6 @@ impl PolicyEntry {
             uid: event.uid,
             reason: bounded(event.reason),
             error: event.error.map(bounded),
-        };
-        Self { line, at: event.now }
-    }
-
-    /// The line, without its end.
-    pub(super) fn finish(mut self) -> serde_json::Result<Vec<u8>> {
-        self.line.time = timestamp(self.at);
-        serde_json::to_vec(&self.line)
+        }
     }
 }

@@ -7,11 +7,12 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use super::entry::{mailbox, timestamp};
+use super::line::{Moment, Text, mailbox};
 use crate::clock::UnixSeconds;
-use crate::evidence::directory::IdNat;
+use crate::evidence::certificate::Fingerprint;
+use crate::evidence::directory::{IdNat, MailboxAddress};
 use crate::evidence::trust_space::DomainName;
-use crate::gate::{Holder, Login, Stage, SubmissionOutcome};
+use crate::gate::{DecisionId, Holder, Login, Stage, SubmissionOutcome};
 use crate::pseudonym::Pseudonyms;
 
 /// One answer about a message.
@@ -51,31 +52,24 @@ impl Submitted<'_> {
     }
 }
 
-/// The same, owned; the digest is computed by the writing thread.
-pub(super) struct SubmissionEntry {
-    line: SubmissionLine,
-    at: UnixSeconds,
-    identity: Option<IdNat>,
-}
-
 #[derive(Serialize)]
-struct SubmissionLine {
-    time: String,
+pub(super) struct SubmissionLine<'a> {
+    time: Moment,
     event: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    decision: Option<String>,
+    decision: Option<Text<DecisionId>>,
     stage: &'static str,
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    issuer: Option<String>,
+    issuer: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     identity: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    certificate: Option<String>,
+    certificate: Option<Text<Fingerprint>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    mailbox: Option<String>,
+    mailbox: Option<Text<MailboxAddress>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sender: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,11 +81,11 @@ struct SubmissionLine {
     #[serde(skip_serializing_if = "Option::is_none")]
     client: Option<IpAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    policy: Option<String>,
+    policy: Option<&'a str>,
 }
 
-impl SubmissionEntry {
-    pub(super) fn new(submitted: &Submitted<'_>) -> Self {
+impl<'a> SubmissionLine<'a> {
+    pub(super) fn new(submitted: &Submitted<'a>, pseudonyms: &Pseudonyms) -> Self {
         let (outcome, reason) = match submitted.outcome {
             SubmissionOutcome::Allow => ("allow", None),
             SubmissionOutcome::Deny(reason) => ("deny", Some(reason.code())),
@@ -101,43 +95,38 @@ impl SubmissionEntry {
         let login = submitted.login;
         let (issuer, identity, certificate) = match login.map(|login| &login.holder) {
             None => (None, None, None),
-            Some(Holder::Person { issuer, identity }) => (Some(issuer.clone()), Some(identity.clone()), None),
+            Some(Holder::Person { issuer, identity }) => {
+                (Some(issuer.as_str()), Some(pseudonyms.digest(identity)), None)
+            }
             Some(Holder::Structure { structure, certificate }) => {
-                (None, IdNat::parse(structure).ok(), Some(certificate.to_string()))
+                let structure = IdNat::parse(structure).ok();
+                (None, structure.map(|structure| pseudonyms.digest(&structure)), Some(Text(*certificate)))
             }
         };
-        let line = SubmissionLine {
-            time: String::new(),
+        Self {
+            time: Moment(submitted.now),
             event: "submission",
-            decision: login.map(|login| login.decision.to_string()),
+            decision: login.map(|login| Text(login.decision)),
             stage: submitted.stage.code(),
             outcome,
             reason,
             issuer,
-            identity: None,
+            identity,
             certificate,
-            mailbox: login.map(|login| login.mailbox.to_string()).or_else(|| mailbox(submitted.sasl_username)),
+            mailbox: login.map(|login| Text(login.mailbox.clone())).or_else(|| mailbox(submitted.sasl_username)),
             sender: sender(submitted.sender),
             recipient_domain: submitted.recipient.and_then(domain),
             recipients: Some(submitted.recipients).filter(|recipients| *recipients > 0),
             bytes: Some(submitted.bytes).filter(|bytes| *bytes > 0),
             client: submitted.client,
-            policy: submitted.release.map(str::to_owned),
-        };
-        Self { line, at: submitted.now, identity }
-    }
-
-    /// The line, without its end.
-    pub(super) fn finish(mut self, pseudonyms: &Pseudonyms) -> serde_json::Result<Vec<u8>> {
-        self.line.time = timestamp(self.at);
-        self.line.identity = self.identity.map(|identity| pseudonyms.digest(&identity));
-        serde_json::to_vec(&self.line)
+            policy: submitted.release,
+        }
     }
 }
 
 /// The sender, if it is an address: a client may write anything there. The null sender as SMTP writes it.
 fn sender(text: &str) -> Option<String> {
-    if text.is_empty() { Some("<>".to_owned()) } else { mailbox(text) }
+    if text.is_empty() { Some("<>".to_owned()) } else { mailbox(text).map(|Text(address)| address.to_string()) }
 }
 
 fn domain(recipient: &str) -> Option<String> {
@@ -148,8 +137,6 @@ fn domain(recipient: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::directory::MailboxAddress;
-    use crate::gate::DecisionId;
     use crate::reason::{SubmissionReason, UnavailableReason};
 
     fn login() -> Login {
@@ -181,7 +168,7 @@ mod tests {
     }
 
     fn line(submitted: &Submitted<'_>) -> (serde_json::Value, String) {
-        let bytes = SubmissionEntry::new(submitted).finish(&Pseudonyms::from_key(&[1; 32])).unwrap();
+        let bytes = serde_json::to_vec(&SubmissionLine::new(submitted, &Pseudonyms::from_key(&[1; 32]))).unwrap();
         (serde_json::from_slice(&bytes).unwrap(), String::from_utf8(bytes).unwrap())
     }
 

@@ -1,7 +1,9 @@
 use std::sync::Mutex;
+use std::time::Duration;
 
 use super::*;
-use crate::gate::{Credentials, Door, Protocol};
+use crate::clock::UnixSeconds;
+use crate::gate::{Attempt, Credentials, DecisionId, Door, Outcome, Protocol};
 use crate::rails::Permit;
 use crate::reason::{DenyReason, UnavailableReason};
 use crate::secret::Token;
@@ -146,6 +148,80 @@ fn what_a_full_disk_loses_is_counted_and_the_next_line_is_whole() {
     drop(audit);
     assert_eq!(kept.lines().len(), 1);
     assert_eq!(kept.lines()[0]["reason"], "token-expired");
+}
+
+/// Takes this many bytes, and no more until told otherwise.
+struct Short(Kept, Arc<std::sync::atomic::AtomicUsize>);
+
+impl Write for Short {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        use std::sync::atomic::Ordering::SeqCst;
+        let count = bytes.len().min(self.1.load(SeqCst));
+        if count == 0 {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.1.fetch_sub(count, SeqCst);
+        self.0.write(&bytes[..count])
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_line_that_a_full_disk_cuts_does_not_spoil_the_next_one() {
+    let (kept, room) = (Kept::default(), Arc::new(std::sync::atomic::AtomicUsize::new(40)));
+    let audit = Audit::to(Short(kept.clone(), Arc::clone(&room)), pseudonyms()).unwrap();
+    audit.judgement(&judgement(&attempt(None), &DenyReason::TokenMalformed.into()));
+    while !audit.counts().contains(&("audit_records_lost".to_owned(), 1)) {
+        std::thread::yield_now();
+    }
+    room.store(10_000, std::sync::atomic::Ordering::SeqCst);
+    audit.judgement(&judgement(&attempt(None), &DenyReason::TokenExpired.into()));
+    audit.judgement(&judgement(&attempt(None), &DenyReason::TokenMalformed.into()));
+    assert!(audit.counts().contains(&("audit_records_lost".to_owned(), 1)));
+    drop(audit);
+    let bytes = kept.0.lock().unwrap();
+    let lines: Vec<_> = std::str::from_utf8(&bytes).unwrap().lines().collect();
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    let reason = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["reason"].clone();
+    assert_eq!(
+        (lines[0].len(), reason(lines[1]), reason(lines[2])),
+        (40, "token-expired".into(), "token-malformed".into())
+    );
+}
+
+/// Waits at each write until it is let go.
+struct Held(Kept, std::sync::mpsc::Receiver<()>);
+
+impl Write for Held {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // An end that is gone holds nothing any more.
+        let _ = self.1.recv();
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn what_a_disk_that_hangs_can_not_take_is_bounded_and_counted() {
+    let (kept, (go, held)) = (Kept::default(), std::sync::mpsc::channel());
+    let audit = Audit::to(Held(kept.clone(), held), pseudonyms()).unwrap();
+    let (attempt, outcome) = (attempt(None), DenyReason::TokenExpired.into());
+    let lost = |audit: &Audit| audit.counts().iter().find(|(name, _)| name == "audit_records_lost").unwrap().1;
+    let mut sent = 0_u64;
+    while lost(&audit) < 100 {
+        audit.judgement(&judgement(&attempt, &outcome));
+        sent += 1;
+        assert!(sent < 100_000, "nothing bounds the buffer");
+    }
+    drop(go);
+    drop(audit);
+    assert_eq!(u64::try_from(kept.lines().len()).unwrap() + 100, sent);
 }
 
 #[test]

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use super::entry::{bounded, mailbox, timestamp};
+use super::line::{Moment, Text, bounded, mailbox};
 use crate::clock::UnixSeconds;
-use crate::evidence::directory::IdNat;
+use crate::evidence::directory::{IdNat, MailboxAddress};
 use crate::gate::DecisionId;
 use crate::pseudonym::Pseudonyms;
 use crate::reason::{DenyReason, UnavailableReason};
@@ -62,59 +62,44 @@ pub struct TicketEvent<'a> {
     pub client: Option<IpAddr>,
 }
 
-/// The same, owned; the digest is computed by the writing thread.
-pub(super) struct TicketEntry {
-    line: TicketLine,
-    at: UnixSeconds,
-    identity: Option<IdNat>,
-}
-
 #[derive(Serialize)]
-struct TicketLine {
-    time: String,
+pub(super) struct TicketLine<'a> {
+    time: Moment,
     event: &'static str,
     step: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    decision: Option<String>,
+    decision: Option<Text<DecisionId>>,
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    issuer: Option<String>,
+    issuer: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     identity: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    mailbox: Option<String>,
+    mailbox: Option<Text<MailboxAddress>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     client: Option<IpAddr>,
 }
 
-impl TicketEntry {
-    pub(super) fn new(event: &TicketEvent<'_>) -> Self {
+impl<'a> TicketLine<'a> {
+    pub(super) fn new(event: &TicketEvent<'a>, pseudonyms: &Pseudonyms) -> Self {
         let (outcome, reason) = match event.outcome {
             TicketOutcome::Allow => ("allow", None),
             TicketOutcome::Deny(reason) => ("deny", Some(reason.code())),
             TicketOutcome::Unavailable(reason) => ("unavailable", Some(reason.code())),
         };
-        let line = TicketLine {
-            time: String::new(),
+        Self {
+            time: Moment(event.now),
             event: "ticket",
             step: event.step.code(),
-            decision: event.decision.map(|id| id.to_string()),
+            decision: event.decision.map(Text),
             outcome,
             reason,
             issuer: event.issuer.map(bounded),
-            identity: None,
+            identity: event.identity.map(|identity| pseudonyms.digest(identity)),
             mailbox: mailbox(event.mailbox),
             client: event.client,
-        };
-        Self { line, at: event.now, identity: event.identity.cloned() }
-    }
-
-    /// The line, without its end.
-    pub(super) fn finish(mut self, pseudonyms: &Pseudonyms) -> serde_json::Result<Vec<u8>> {
-        self.line.time = timestamp(self.at);
-        self.line.identity = self.identity.map(|identity| pseudonyms.digest(&identity));
-        serde_json::to_vec(&self.line)
+        }
     }
 }

@@ -1,19 +1,20 @@
-//! The thread that writes the trail, and the bounded queue before it.
+//! The thread that writes the trail, and the bounded buffer before it.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
+use std::mem;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::append;
-use super::entry::Entry;
-use crate::pseudonym::Pseudonyms;
 
-/// Records that may wait: some seconds of a full sidecar, about 4 MiB.
-const QUEUE: usize = 8192;
+/// Bytes that may wait: some ten thousand records.
+const BUFFER: usize = 4 << 20;
+
+/// What the buffer keeps of its room between two batches, in bytes.
+const ROOM: usize = 64 << 10;
 
 /// Pause between two batches. Waking the thread costs the login that does it some microseconds: a busy sidecar does so
 /// 200 times a second at most, and a record reaches the file that much later.
@@ -21,48 +22,95 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// The writing thread's other end. Dropping it waits until everything accepted is written.
 pub(super) struct Writer {
-    queue: Option<SyncSender<Entry>>,
+    shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
-    lost: Arc<AtomicU64>,
+}
+
+#[derive(Default)]
+struct Shared {
+    waiting: Mutex<Waiting>,
+    arrived: Condvar,
+    lost: AtomicU64,
+}
+
+/// What waits to be written.
+#[derive(Default)]
+struct Waiting {
+    /// Whole lines.
+    lines: Vec<u8>,
+    /// How many bytes of them belong to the file that is open now. What follows belongs to the one opened anew.
+    reopen: Option<usize>,
+    /// Nothing more comes.
+    closed: bool,
+}
+
+impl Shared {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        // Whoever panicked had not begun to change it.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, change: impl FnOnce(&mut Waiting)) {
+        let idle = {
+            let mut waiting = self.waiting();
+            let idle = waiting.is_empty();
+            change(&mut waiting);
+            idle
+        };
+        if idle {
+            self.arrived.notify_one();
+        }
+    }
+
+    fn lose(&self, lines: u64) {
+        self.lost.fetch_add(lines, Ordering::Relaxed);
+    }
+}
+
+impl Waiting {
+    const fn is_empty(&self) -> bool {
+        self.lines.is_empty() && self.reopen.is_none() && !self.closed
+    }
 }
 
 impl Writer {
-    pub(super) fn start(
-        output: Box<dyn Write + Send>,
-        file: Option<PathBuf>,
-        pseudonyms: Pseudonyms,
-    ) -> io::Result<Self> {
-        let (queue, entries) = sync_channel(QUEUE);
-        let lost = Arc::new(AtomicU64::default());
-        let trail = Trail { output: BufWriter::new(output), file, pseudonyms, lost: Arc::clone(&lost), told: false };
-        let thread = std::thread::Builder::new().name("audit".to_owned()).spawn(move || trail.write_all(&entries))?;
-        Ok(Self { queue: Some(queue), thread: Some(thread), lost })
+    pub(super) fn start(output: Box<dyn Write + Send>, file: Option<PathBuf>) -> io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let trail = Trail { output, file, shared: Arc::clone(&shared), torn: false, told: false };
+        let thread = std::thread::Builder::new().name("audit".to_owned()).spawn(move || trail.write_all())?;
+        Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Hands an entry over, or counts it as lost.
-    pub(super) fn send(&self, entry: Entry) {
-        let sent = self.queue.as_ref().is_some_and(|queue| queue.try_send(entry).is_ok());
-        if !sent {
-            self.lost.fetch_add(1, Ordering::Relaxed);
-        }
+    /// Hands a line over, or counts it as lost.
+    pub(super) fn send(&self, line: &[u8]) {
+        self.shared.tell(|waiting| {
+            if waiting.lines.len() + line.len() < BUFFER {
+                waiting.lines.extend_from_slice(line);
+                waiting.lines.push(b'\n');
+            } else {
+                self.lose(1);
+            }
+        });
     }
 
-    /// Asks for the file to be opened anew. Waits for a place in the queue: a signal must not get lost.
+    /// Counts lines that could not be handed over.
+    pub(super) fn lose(&self, lines: u64) {
+        self.shared.lose(lines);
+    }
+
+    /// Asks for the file to be opened anew, between what was handed over so far and what is from now on.
     pub(super) fn reopen(&self) {
-        if let Some(queue) = &self.queue {
-            // Only a thread that has ended refuses it, and then there is no file to reopen.
-            let _ = queue.send(Entry::Reopen);
-        }
+        self.shared.tell(|waiting| waiting.reopen = Some(waiting.lines.len()));
     }
 
     pub(super) fn lost(&self) -> u64 {
-        self.lost.load(Ordering::Relaxed)
+        self.shared.lost.load(Ordering::Relaxed)
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.queue = None;
+        self.shared.tell(|waiting| waiting.closed = true);
         if let Some(thread) = self.thread.take() {
             // Its own panic, if any, was reported by the panic hook.
             drop(thread.join());
@@ -71,77 +119,89 @@ impl Drop for Writer {
 }
 
 struct Trail {
-    output: BufWriter<Box<dyn Write + Send>>,
+    output: Box<dyn Write + Send>,
     file: Option<PathBuf>,
-    pseudonyms: Pseudonyms,
-    lost: Arc<AtomicU64>,
+    shared: Arc<Shared>,
+    /// The file ends with a part of a line.
+    torn: bool,
     told: bool,
 }
 
 impl Trail {
-    fn write_all(mut self, entries: &Receiver<Entry>) {
-        while let Ok(entry) = entries.recv() {
-            let mut unflushed = self.write(entry);
-            while let Ok(entry) = entries.try_recv() {
-                unflushed += self.write(entry);
+    fn write_all(mut self) {
+        let mut lines = Vec::new();
+        loop {
+            let (reopen, closed) = self.take(&mut lines);
+            let (before, after) = lines.split_at_checked(reopen.unwrap_or(0)).unwrap_or((&lines, &[]));
+            self.write(before);
+            if reopen.is_some() {
+                self.reopen();
             }
-            if let Err(error) = self.output.flush() {
-                self.lose(unflushed, &error);
+            self.write(after);
+            if closed {
+                return;
             }
             #[expect(clippy::disallowed_methods, reason = "this thread has nothing else to do")]
             std::thread::sleep(PAUSE);
         }
     }
 
-    /// Returns how many lines it added to the buffer.
-    fn write(&mut self, entry: Entry) -> u64 {
-        let line = match entry {
-            Entry::Judgement(entry) => entry.finish(&self.pseudonyms),
-            Entry::AfterAuth(entry) => entry.finish(),
-            Entry::Opening(entry) => entry.finish(&self.pseudonyms),
-            Entry::Submission(entry) => entry.finish(&self.pseudonyms),
-            Entry::Ticket(entry) => entry.finish(&self.pseudonyms),
-            Entry::Policy(entry) => entry.finish(),
-            Entry::Certificate(entry) => entry.finish(&self.pseudonyms),
-            Entry::Reopen => {
-                self.reopen();
-                return 0;
-            }
-        };
-        let written = line.map_err(io::Error::from).and_then(|mut line| {
-            line.push(b'\n');
-            self.output.write_all(&line)
-        });
-        match written {
-            Ok(()) => 1,
-            Err(error) => {
-                self.lose(1, &error);
-                0
+    /// Waits until there is something to do and takes all of it: the lines in exchange for the room of the last ones.
+    fn take(&self, lines: &mut Vec<u8>) -> (Option<usize>, bool) {
+        lines.clear();
+        lines.shrink_to(ROOM);
+        let waiting = self.shared.arrived.wait_while(self.shared.waiting(), |waiting| waiting.is_empty());
+        let mut waiting = waiting.unwrap_or_else(PoisonError::into_inner);
+        mem::swap(&mut waiting.lines, lines);
+        (waiting.reopen.take(), waiting.closed)
+    }
+
+    /// Appends lines. What the disk does not take is counted as lost.
+    fn write(&mut self, lines: &[u8]) {
+        let mut rest = lines;
+        if let Err(error) = self.append(&mut rest) {
+            let taken = lines.get(..lines.len() - rest.len()).unwrap_or_default();
+            self.torn = taken.last().map_or(self.torn, |last| *last != b'\n');
+            let lost = rest.iter().filter(|byte| **byte == b'\n').count();
+            self.lose(u64::try_from(lost).unwrap_or(u64::MAX), &error);
+        }
+    }
+
+    /// Leaves in `rest` what was not written.
+    fn append(&mut self, rest: &mut &[u8]) -> io::Result<()> {
+        if self.torn && !rest.is_empty() {
+            // Half a line would spoil the next one.
+            self.output.write_all(b"\n")?;
+            self.torn = false;
+        }
+        while !rest.is_empty() {
+            match self.output.write(rest) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => *rest = rest.get(count..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
         }
+        Ok(())
     }
 
     fn reopen(&mut self) {
         let Some(file) = &self.file else { return };
-        let _ = self.output.flush();
         match append(file) {
             Ok(output) => {
-                self.output = BufWriter::new(output);
-                self.told = false;
+                self.output = output;
+                (self.torn, self.told) = (false, false);
             }
             Err(error) => tracing::error!(%error, "the audit file can't be opened anew: the old one stays in use"),
         }
     }
 
-    /// Counts lost lines, tells it once per file, and drops what the buffer holds: half a line would spoil the next.
+    /// Told once per file.
     fn lose(&mut self, lines: u64, error: &io::Error) {
-        self.lost.fetch_add(lines, Ordering::Relaxed);
+        self.shared.lose(lines);
         if !self.told {
             self.told = true;
             tracing::error!(%error, "audit records are being lost; counted as audit_records_lost");
         }
-        let broken = std::mem::replace(&mut self.output, BufWriter::new(Box::new(io::sink())));
-        let (output, _) = broken.into_parts();
-        self.output = BufWriter::new(output);
     }
 }
