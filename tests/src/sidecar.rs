@@ -238,7 +238,7 @@ impl Sidecar {
     /// Every whole record of the audit trail so far.
     pub fn records(&self) -> Result<Vec<Value>> {
         let trail = self.trail();
-        let whole = trail.rfind('\n').map_or("", |end| &trail[..end]);
+        let whole = trail.rsplit_once('\n').map_or("", |(whole, _)| whole);
         whole.lines().map(|line| serde_json::from_str(line).with_context(|| line.to_owned())).collect()
     }
 
