@@ -3,13 +3,15 @@
 //! Strict on purpose: a message that is not wholly understood could hide a good token in pieces, and is not recorded.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde_json::{Map, Value};
 
 /// Longest run of token characters that may stand outside the token. Addresses and host names are shorter between their
 /// dots and at signs; the shortest signature has 86 (ES256).
 const RUN: usize = 64;
 
-/// A bare token without its signature. `None`: it is not three or five parts of base64url.
+/// A bare token without its signature. `None`: it is not three or five parts of base64url of which those that are kept, header
+/// and claims, are JSON objects.
 pub(super) fn token(shown: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(shown).ok()?;
     let mut parts: Vec<String> = text.split('.').map(str::to_owned).collect();
@@ -22,6 +24,10 @@ pub(super) fn token(shown: &[u8]) -> Option<String> {
         5 => 1,
         _ => return None,
     };
+    // A signature that somebody put where a header belongs must not come through as one.
+    if !parts.iter().take(kept).all(|part| is_object(part)) {
+        return None;
+    }
     parts.iter_mut().skip(kept).for_each(|part| *part = "A".repeat(part.len()));
     Some(parts.join("."))
 }
@@ -47,6 +53,10 @@ pub(super) fn is_short(text: &str) -> bool {
     text.len() < 342 && text.split(|c: char| !c.is_ascii() || !is_token(c as u8)).all(|run| run.len() < RUN)
 }
 
+fn is_object(part: &str) -> bool {
+    URL_SAFE_NO_PAD.decode(part).is_ok_and(|json| serde_json::from_slice::<Map<String, Value>>(&json).is_ok())
+}
+
 const fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
 }
@@ -57,6 +67,10 @@ mod tests {
 
     const SIGNATURE: &str = "c2lnbmF0dXJlLXRoYXQtbXVzdC1uZXZlci1iZS13cml0dGVuLWFueXdoZXJlLWF0LWFsbC1hdC1hbGwtYXQtYWxs";
 
+    /// `{"alg":"RS256"}` and `{"sub":"f:1:2"}`.
+    const KEPT: &str = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJmOjE6MiJ9";
+    const HEADER: &str = "eyJhbGciOiJSUzI1NiJ9";
+
     fn sasl(text: &str) -> Option<String> {
         let cleaned = message(STANDARD.encode(text).as_bytes())?;
         Some(String::from_utf8(STANDARD.decode(cleaned).unwrap()).unwrap())
@@ -65,15 +79,15 @@ mod tests {
     #[test]
     fn the_signature_is_filler_of_the_same_length_and_everything_else_stays() {
         let filler = "A".repeat(SIGNATURE.len());
-        let shown = format!("eyJh.eyJp.{SIGNATURE}");
-        assert_eq!(token(shown.as_bytes()), Some(format!("eyJh.eyJp.{filler}")));
+        let shown = format!("{KEPT}.{SIGNATURE}");
+        assert_eq!(token(shown.as_bytes()), Some(format!("{KEPT}.{filler}")));
         for (before, after) in
             [("user=un@x.test\u{1}auth=Bearer ", "\u{1}\u{1}"), ("n,a=un@x.test,\u{1}auth=bearer ", "\u{1}\u{1}")]
         {
-            assert_eq!(sasl(&format!("{before}{shown}{after}")), Some(format!("{before}eyJh.eyJp.{filler}{after}")));
+            assert_eq!(sasl(&format!("{before}{shown}{after}")), Some(format!("{before}{KEPT}.{filler}{after}")));
         }
-        let encrypted = format!("eyJh.{SIGNATURE}.{SIGNATURE}.{SIGNATURE}.{SIGNATURE}");
-        assert_eq!(token(encrypted.as_bytes()), Some(format!("eyJh.{filler}.{filler}.{filler}.{filler}")));
+        let encrypted = format!("{HEADER}.{SIGNATURE}.{SIGNATURE}.{SIGNATURE}.{SIGNATURE}");
+        assert_eq!(token(encrypted.as_bytes()), Some(format!("{HEADER}.{filler}.{filler}.{filler}.{filler}")));
     }
 
     proptest::proptest! {
@@ -81,7 +95,7 @@ mod tests {
         #[test]
         fn no_piece_of_a_signature_comes_through(pieces in proptest::collection::vec(0..12_usize, 1..12)) {
             let signature = "c2lnbmF0dXJl".repeat(28);
-            let token = format!("eyJh.eyJp.{signature}");
+            let token = format!("{KEPT}.{signature}");
             let (half, rest) = signature.split_at(signature.len() / 2);
             let pieces: String = pieces
                 .iter()
@@ -108,8 +122,19 @@ mod tests {
     }
 
     #[test]
+    fn a_signature_in_the_place_of_header_or_claims_is_not_taken_for_them() {
+        let good = format!("{KEPT}.{SIGNATURE}");
+        for shown in
+            [format!("{SIGNATURE}{good}"), format!("{HEADER}.{SIGNATURE}.{SIGNATURE}"), format!("W10.W10.{SIGNATURE}")]
+        {
+            assert_eq!(token(shown.as_bytes()), None, "{shown}");
+            assert_eq!(sasl(&format!("auth=Bearer {shown}\u{1}")), None, "{shown}");
+        }
+    }
+
+    #[test]
     fn what_is_not_wholly_understood_is_not_recorded() {
-        let good = format!("eyJh.eyJp.{SIGNATURE}");
+        let good = format!("{KEPT}.{SIGNATURE}");
         for shown in
             ["", "a.b", "a.b.c.d", &format!("{good}\n"), &good.replace('.', " "), &format!("{good}="), "a.b.c.d.e.f"]
         {
@@ -122,8 +147,8 @@ mod tests {
             format!("user={SIGNATURE}\u{1}auth=Bearer {good}\u{1}\u{1}"),
             format!("user=un\u{1}auth=Bearer {good}\u{1}auth=Bearer {good}\u{1}\u{1}"),
             format!("user=un\u{1}token={good}\u{1}\u{1}"),
-            format!("user=un\u{1}auth=Bearer a.b.c {good}\u{1}\u{1}"),
-            format!("user=un\u{1}auth=Bearer a.b.c\u{1}{}\u{1}", "x ".repeat(300)),
+            format!("user=un\u{1}auth=Bearer {KEPT}.c {good}\u{1}\u{1}"),
+            format!("user=un\u{1}auth=Bearer {KEPT}.c\u{1}{}\u{1}", "x ".repeat(300)),
         ] {
             assert_eq!(sasl(&message), None, "{message}");
         }
