@@ -29,6 +29,9 @@ use crate::evidence::trust_space::TrustList;
 const QUEUE: usize = 4096;
 /// Writes in one transaction: bounds the wait of the first one.
 const GROUP: usize = 512;
+/// Pause after a transaction of several logins: more are on their way, and waking the writer for each, with a sync of the
+/// disk for each, costs more than the moment that they wait. A login that comes alone never waits for others.
+const GATHER: Duration = Duration::from_micros(500);
 /// How long SQLite itself waits for a lock, for instance of a backup.
 const BUSY: Duration = Duration::from_millis(1000);
 
@@ -205,7 +208,12 @@ fn write_all(mut connection: Connection, mut queue: mpsc::Receiver<Write>) {
                 }
             }
         }
+        let several = group.len() > 1;
         commit_group(&mut connection, group);
+        if several {
+            #[expect(clippy::disallowed_methods, reason = "this thread has nothing else to do")]
+            std::thread::sleep(GATHER);
+        }
     }
 }
 
