@@ -209,7 +209,7 @@ impl Writing {
         login.mailbox.clone_from(&decided.asked.mailbox);
         login.introspection = decided.introspection.as_ref().map(introspection).unwrap_or_default();
         login.mailboxes = self.mailboxes(&login);
-        login.expect = trial::login(&decided.release, &login).ok()?.answer;
+        login.expect = trial::login(&decided.release.in_background(), &login).ok()?.answer;
         let (kind, code) = decided.outcome;
         Some(Recorded {
             decision: decided.decision.clone(),

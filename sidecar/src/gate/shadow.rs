@@ -116,7 +116,7 @@ impl Shadow {
     pub fn start(release: Arc<Release>, gate: &Arc<Gate>) -> io::Result<Self> {
         let (queue, waiting) = sync_channel(QUEUE);
         let tally = Arc::new(Tally::default());
-        let (gate, judged, kept) = (Arc::downgrade(gate), Arc::clone(&release), Arc::clone(&tally));
+        let (gate, judged, kept) = (Arc::downgrade(gate), release.in_background(), Arc::clone(&tally));
         std::thread::Builder::new().name("policy-shadow".into()).spawn(move || {
             step_back();
             look_on(&gate, &judged, &waiting, &kept);

@@ -6,9 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wasmtime::component::Component;
-use wasmtime::{Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, ResourceLimiter, Store};
+use wasmtime::{
+    Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, ResourceLimiter, Store, UpdateDeadline,
+};
 
 use super::compiled::Compiled;
+use crate::clock;
 
 /// What one login may use. A login is one instance, or two where something was awaited between `open` and `decide`.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +58,7 @@ pub struct Engine {
     inner: wasmtime::Engine,
     limits: Limits,
     compiled: Option<Arc<Compiled>>,
+    background: bool,
 }
 
 impl Engine {
@@ -73,7 +77,7 @@ impl Engine {
                 std::thread::sleep(Limits::TICK);
             }
         })?;
-        Ok(Self { inner, limits, compiled: None })
+        Ok(Self { inner, limits, compiled: None, background: false })
     }
 
     /// Keeps compiled components in `folder`, and takes them from there.
@@ -81,6 +85,12 @@ impl Engine {
     pub fn keeping_compiled(mut self, folder: PathBuf) -> Self {
         self.compiled = Some(Arc::new(Compiled::new(folder, &self.inner)));
         self
+    }
+
+    /// The same for calls that no login waits for. Their time is that of the processor: a thread of low priority may stand
+    /// still for seconds in the middle of a call, which says nothing of the policy.
+    pub(super) fn in_background(&self) -> Self {
+        Self { background: true, ..self.clone() }
     }
 
     #[cfg(test)]
@@ -105,7 +115,16 @@ impl Engine {
         let mut store = Store::new(&self.inner, Guard { limits: self.limits, refused: false, memory: 0 });
         store.limiter(|guard| guard);
         store.set_epoch_deadline(self.limits.ticks);
-        store.epoch_deadline_trap();
+        if self.background {
+            let longest = Limits::TICK * u32::try_from(self.limits.ticks).unwrap_or(u32::MAX);
+            let begun = clock::of_thread();
+            store.epoch_deadline_callback(move |_| {
+                let spent = clock::of_thread().saturating_sub(begun);
+                Ok(if spent < longest { UpdateDeadline::Continue(1) } else { UpdateDeadline::Interrupt })
+            });
+        } else {
+            store.epoch_deadline_trap();
+        }
         store
     }
 }

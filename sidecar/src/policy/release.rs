@@ -89,10 +89,10 @@ pub struct Release {
     engine: Engine,
     component: InstancePre<Guard>,
     interfaces: Arc<Interfaces>,
-    card: Card,
+    card: Arc<Card>,
     digest: String,
     unsigned: bool,
-    settings: Vec<u8>,
+    settings: Arc<[u8]>,
 }
 
 /// Where the functions of each interface are. Every instance has its functions' types checked before they are called; an
@@ -140,16 +140,16 @@ impl Release {
             engine: engine.clone(),
             interfaces: Arc::new(Interfaces::of(&component).map_err(LoadError::World)?),
             component,
-            card: Card { name: String::new(), version: String::new(), settings_schema: String::new() },
+            card: Arc::new(Card { name: String::new(), version: String::new(), settings_schema: String::new() }),
             digest: Digest::of(wasm).hex(),
             unsigned: false,
-            settings: Vec::new(),
+            settings: Arc::default(),
         };
-        release.card = release.instance()?.describe()?;
+        release.card = Arc::new(release.instance()?.describe()?);
         if !(is_name(&release.card.name) && is_name(&release.card.version)) {
             return Err(LoadError::Card);
         }
-        release.settings = release.instance()?.configure(settings)?.map_err(LoadError::Settings)?;
+        release.settings = release.instance()?.configure(settings)?.map_err(LoadError::Settings)?.into();
         Ok(release)
     }
 
@@ -159,14 +159,27 @@ impl Release {
     /// The policy refuses them, or fails while it reads them.
     pub fn reconfigured(&self, settings: &str) -> Result<Self, LoadError> {
         Ok(Self {
-            engine: self.engine.clone(),
+            settings: self.instance()?.configure(settings)?.map_err(LoadError::Settings)?.into(),
+            ..self.on(self.engine.clone())
+        })
+    }
+
+    /// The same release for calls that no login waits for: a call's time is that which it had on the processor.
+    #[must_use]
+    pub fn in_background(&self) -> Self {
+        self.on(self.engine.in_background())
+    }
+
+    fn on(&self, engine: Engine) -> Self {
+        Self {
+            engine,
             component: self.component.clone(),
             interfaces: Arc::clone(&self.interfaces),
-            card: self.card.clone(),
+            card: Arc::clone(&self.card),
             digest: self.digest.clone(),
             unsigned: self.unsigned,
-            settings: self.instance()?.configure(settings)?.map_err(LoadError::Settings)?,
-        })
+            settings: Arc::clone(&self.settings),
+        }
     }
 
     /// A fresh instance with all limits armed, for the calls of one login.
@@ -197,7 +210,7 @@ impl Release {
 
     /// The policy's card.
     #[must_use]
-    pub const fn card(&self) -> &Card {
+    pub fn card(&self) -> &Card {
         &self.card
     }
 

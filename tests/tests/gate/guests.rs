@@ -66,8 +66,12 @@ pub(crate) fn guest(name: &str) -> &'static [u8] {
 }
 
 pub(crate) fn load(wasm: &[u8]) -> Result<Release, LoadError> {
+    load_within(wasm, Limits::default())
+}
+
+fn load_within(wasm: &[u8], limits: Limits) -> Result<Release, LoadError> {
     let settings = r#"{"issuers":[{"issuer":"https://psc.example.test","introspection":"off"}]}"#;
-    Release::load(&Engine::new(Limits::default()).unwrap(), wasm, settings)
+    Release::load(&Engine::new(limits).unwrap(), wasm, settings)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -129,18 +133,45 @@ async fn a_policy_can_not_have_a_second_token_verified_in_place_of_the_first() {
     assert_eq!(said(&bench.sasl("OAUTHBEARER", message.as_bytes()).await), "deny rail-token");
 }
 
+/// What becomes of a login for which the policy never answers.
+fn open(release: &Release) -> Fault {
+    let attempt = octroi::policy::wit::login::Attempt {
+        credentials: octroi::policy::wit::login::Credentials::Bearer(b"a.b.c".to_vec()),
+        mailbox: None,
+        protocol: octroi::policy::wit::login::Protocol::Imap,
+    };
+    release.instance().unwrap().open(&attempt, octroi::clock::UnixSeconds(0)).unwrap_err()
+}
+
 #[test]
 fn a_login_after_a_spinning_one_still_has_its_time() {
     let release = load(guest("spin_open")).unwrap();
     for _ in 0..3 {
-        let attempt = octroi::policy::wit::login::Attempt {
-            credentials: octroi::policy::wit::login::Credentials::Bearer(b"a.b.c".to_vec()),
-            mailbox: None,
-            protocol: octroi::policy::wit::login::Protocol::Imap,
-        };
-        let fault = release.instance().unwrap().open(&attempt, octroi::clock::UnixSeconds(0)).unwrap_err();
-        assert_eq!(fault, Fault::Timeout);
+        assert_eq!(open(&release), Fault::Timeout);
     }
+}
+
+#[test]
+fn in_the_background_a_policy_has_its_time_however_long_its_thread_is_kept_waiting() {
+    let limits = Limits { ticks: 20, ..Limits::default() };
+    let release = load_within(guest("spin_open"), limits).unwrap().in_background();
+    let over = std::sync::atomic::AtomicBool::new(false);
+    let spent = || {
+        let spent = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        std::time::Duration::new(spent.tv_sec.unsigned_abs(), u32::try_from(spent.tv_nsec).unwrap())
+    };
+    std::thread::scope(|scope| {
+        // Everybody else's share of the machine is larger.
+        for _ in 0..2 * std::thread::available_parallelism().unwrap().get() {
+            scope.spawn(|| while !over.load(std::sync::atomic::Ordering::Relaxed) {});
+        }
+        let begun = spent();
+        let fault = open(&release);
+        let spent = spent() - begun;
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(fault, Fault::Timeout);
+        assert!(spent >= 20 * Limits::TICK, "{spent:?}");
+    });
 }
 
 #[test]
