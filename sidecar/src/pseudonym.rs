@@ -16,8 +16,6 @@ use crate::evidence::directory::IdNat;
 
 /// Bytes of the key: the block that HMAC-SHA-256 makes best use of.
 const KEY: usize = 32;
-/// Bytes of a digest that are shown.
-const SHOWN: usize = 8;
 
 /// The key, shared. `Debug` shows nothing of it.
 #[derive(Clone)]
@@ -61,11 +59,8 @@ impl Pseudonyms {
     #[must_use]
     pub fn digest(&self, identity: &IdNat) -> String {
         let tag = hmac::sign(&self.0, identity.as_str().as_bytes());
-        tag.as_ref().iter().take(SHOWN).fold(String::with_capacity(2 * SHOWN), |mut hex, byte| {
-            // Writing to a String can't fail.
-            let _ = fmt::Write::write_fmt(&mut hex, format_args!("{byte:02x}"));
-            hex
-        })
+        let shown = tag.as_ref().first_chunk().copied().unwrap_or_default();
+        format!("{:016x}", u64::from_be_bytes(shown))
     }
 }
 
