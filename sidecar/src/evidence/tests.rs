@@ -18,12 +18,13 @@ use crate::http::HttpError;
 
 const ISSUER: &str = "https://issuer.example.test";
 
+/// Where a log goes.
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+pub(in crate::evidence) struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl Lines {
     /// What was logged since the last look.
-    fn taken(&self) -> Vec<String> {
+    pub(in crate::evidence) fn taken(&self) -> Vec<String> {
         let text = String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap();
         text.lines().map(str::to_owned).collect()
     }

@@ -12,6 +12,8 @@ use crate::clock::UnixSeconds;
 
 /// Longest suspension, seconds.
 pub const SUSPENSION_MAX: u64 = 7 * 86_400;
+/// How far a clock may be set back without ending the suspension that it dated, seconds.
+const LEEWAY: u64 = 300;
 /// Longest reason and name, in characters.
 const TEXT_MAX: usize = 200;
 /// Largest file, in bytes.
@@ -38,6 +40,15 @@ pub struct Suspension {
     pub reason: String,
     /// Who said so.
     pub by: String,
+}
+
+impl Suspension {
+    /// Whether it holds: from its beginning to its end. One that begins later was made while the clock was ahead. So
+    /// none holds beyond [`SUSPENSION_MAX`] and [`LEEWAY`] from now; a bound on its end alone would let such a one hold
+    /// for that long, and not for the time that was asked for.
+    fn holds(&self, now: UnixSeconds) -> bool {
+        self.since <= now.plus(LEEWAY) && now <= self.until
+    }
 }
 
 /// Why there is no suspension.
@@ -81,16 +92,15 @@ impl Suspensions {
                 None
             }
         };
-        if let Some(suspension) = current.as_ref().filter(|suspension| now <= suspension.until) {
-            let (until, reason, by) = (suspension.until.0, &suspension.reason, &suspension.by);
-            tracing::warn!(until, reason, by, "the revocation check is suspended");
+        if let Some(suspension) = &current {
+            told_at_start(suspension, now);
         }
         Self { folder: folder.to_owned(), current: ArcSwapOption::from_pointee(current), disk: DISK }
     }
 
     pub(super) fn at(&self, now: UnixSeconds) -> Option<Suspension> {
         let current = self.current.load();
-        current.as_ref().filter(|suspension| now <= suspension.until).map(|suspension| Suspension::clone(suspension))
+        current.as_ref().filter(|suspension| suspension.holds(now)).map(|suspension| Suspension::clone(suspension))
     }
 
     pub(super) fn begin(
@@ -116,7 +126,8 @@ impl Suspensions {
         Ok(suspension)
     }
 
-    /// After a write that failed: the new file may be there all the same, and must not come into force at the next start.
+    /// After a write that failed: the new file may be there all the same, and must not come into force at the next
+    /// start.
     fn put_back(&self, before: Option<&[u8]>) {
         let file = path(&self.folder);
         let changed = match before {
@@ -161,6 +172,24 @@ impl Record {
     }
 }
 
+/// One that has ended is none.
+fn told_at_start(suspension: &Suspension, now: UnixSeconds) {
+    let Suspension { since, until, reason, by } = suspension;
+    let (since, until) = (since.0, until.0);
+    if suspension.holds(now) {
+        tracing::warn!(until, reason, by, "the revocation check is suspended");
+    } else if now.0 < since {
+        tracing::error!(
+            since,
+            until,
+            reason,
+            by,
+            "the revocation check is not suspended: a suspension on disk begins in the future. Set the clock, and end the \
+             suspension (`octroi certificate crl resume`)"
+        );
+    }
+}
+
 fn path(folder: &Path) -> PathBuf {
     folder.join("suspension.json")
 }
@@ -182,6 +211,7 @@ fn read(path: &Path) -> Result<Option<Suspension>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evidence::tests::Lines;
 
     const NOW: UnixSeconds = UnixSeconds(1000);
 
@@ -209,6 +239,51 @@ mod tests {
         let failing = on(folder.path(), NOT_SYNCED);
         assert_eq!(failing.begin(NOW, NOW.plus(9), "drill", "root"), Err(SuspensionError::Disk));
         assert_eq!((reason(&failing), reason(&on(folder.path(), DISK))), (None, None));
+    }
+
+    #[test]
+    fn one_made_while_the_clock_was_ahead_does_not_hold_once_it_is_right() {
+        let (day, folder) = (86_400, tempfile::tempdir().unwrap());
+        // Ahead by a month, by a day, and by a second more than is let pass: for an hour, and for the longest time.
+        for (ahead, length) in
+            [30 * day, day, LEEWAY + 1].into_iter().flat_map(|ahead| [(ahead, 3600), (ahead, 7 * day)])
+        {
+            let wrong = NOW.plus(ahead);
+            let suspensions = on(folder.path(), DISK);
+            suspensions.begin(wrong, wrong.plus(length), "drill", "root").unwrap();
+            assert!(suspensions.at(wrong).is_some());
+            for suspensions in [suspensions, on(folder.path(), DISK)] {
+                assert_eq!(suspensions.at(NOW), None, "{ahead} {length}");
+                // Not either when its end is no further away than any may be.
+                assert_eq!(suspensions.at(UnixSeconds(wrong.0 - LEEWAY - 1)), None, "{ahead} {length}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_right_by_little_ends_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let suspensions = on(folder.path(), DISK);
+        let until = NOW.plus(SUSPENSION_MAX);
+        suspensions.begin(NOW, until, "drill", "root").unwrap();
+        assert!([NOW.0 - LEEWAY, NOW.0, until.0].into_iter().all(|now| suspensions.at(UnixSeconds(now)).is_some()));
+        assert_eq!(suspensions.at(until.plus(1)), None);
+    }
+
+    #[test]
+    fn the_log_says_of_none_that_it_holds_unless_it_does() {
+        let folder = tempfile::tempdir().unwrap();
+        on(folder.path(), DISK).begin(NOW, NOW.plus(9), "drill", "root").unwrap();
+        let told = |now| {
+            let lines = Lines::default();
+            let writer = lines.clone();
+            let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
+            tracing::subscriber::with_default(subscriber, || Suspensions::open(folder.path(), now));
+            lines.taken().concat()
+        };
+        assert!(told(NOW).contains("the revocation check is suspended"));
+        assert!(told(UnixSeconds(NOW.0 - LEEWAY - 1)).contains("the revocation check is not suspended"));
+        assert_eq!(told(NOW.plus(10)), "");
     }
 
     #[test]
