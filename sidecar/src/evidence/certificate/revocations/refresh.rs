@@ -144,20 +144,64 @@ async fn fetch(inner: &Arc<Inner>, source: &Source) -> Result<usize, ListError> 
     tokio::task::spawn_blocking(move || inner.take(chain, &bytes)).await.unwrap_or(Err(ListError::Reading))
 }
 
-/// Until the next fetch: the configured time, or sooner where the list runs out sooner; a tenth of it at random, so that
-/// several sidecars don't ask at one moment.
+/// Until the next fetch, after one that went well.
 fn pause(inner: &Inner, at: usize, place: usize) -> Duration {
     let chain = inner.sources.get(at).map_or(0, |source| source.chain);
     let held = inner.slot(chain, place).and_then(|slot| slot.load_full());
     let left = held.map(|held| Duration::from_secs(held.list.next_update().since(inner.clock.now())));
-    let whole = left.unwrap_or(Duration::ZERO).clamp(LEAST, inner.settings.refresh.max(LEAST));
-    let early = whole / 10;
-    let jitter = ExponentialBuilder::new().with_min_delay(early).with_jitter().build().next();
+    wait(left.unwrap_or(Duration::ZERO), inner.settings.refresh, part_of)
+}
+
+/// `refresh`, or half of the time that is `left` before the list runs out where that is less: time for other tries,
+/// before certificates are refused. `at_random` takes a part of the tenth that it is given away, so that several
+/// sidecars don't ask at one moment. [`LEAST`] at least.
+fn wait(left: Duration, refresh: Duration, at_random: impl FnOnce(Duration) -> Duration) -> Duration {
+    let longest = refresh.min(left / 2).max(LEAST);
+    longest.saturating_sub(at_random(longest / 10)).max(LEAST)
+}
+
+/// From nothing to all of `most`, at random.
+fn part_of(most: Duration) -> Duration {
+    let jitter = ExponentialBuilder::new().with_min_delay(most).with_jitter().build().next();
     // The builder's jitter lies between one and two times what it is given.
-    whole.saturating_sub(jitter.map_or(early, |jitter| jitter.saturating_sub(early)))
+    jitter.map_or(most, |jitter| jitter.saturating_sub(most))
 }
 
 fn retries() -> backon::ExponentialBackoff {
     let builder = ExponentialBuilder::new().with_min_delay(RETRY.0).with_max_delay(RETRY.1).with_factor(2.0);
     builder.with_jitter().without_max_times().build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: u64 = 3600;
+
+    #[test]
+    fn the_next_fetch_is_ahead_of_the_lists_end_and_not_too_soon() {
+        for (left, refresh, earliest, latest) in [
+            // Outdated already, and about to be.
+            (0, HOUR, 60, 60),
+            (61, HOUR, 60, 60),
+            (120, HOUR, 60, 60),
+            // Half of what is left, less a tenth.
+            (1000, HOUR, 450, 500),
+            (HOUR, HOUR, 1620, 1800),
+            (HOUR + 1, HOUR, 1620, 1800),
+            // Long enough.
+            (2 * HOUR, HOUR, 3240, 3600),
+            (7 * 24 * HOUR, HOUR, 3240, 3600),
+            (7 * 24 * HOUR, 24 * HOUR, 77_760, 86_400),
+            (7 * 24 * HOUR, 60, 60, 60),
+            (u64::MAX, HOUR, 3240, 3600),
+        ] {
+            let wait = |at_random: fn(Duration) -> Duration| {
+                wait(Duration::from_secs(left), Duration::from_secs(refresh), at_random).as_secs()
+            };
+            assert_eq!((wait(|tenth| tenth), wait(|_| Duration::ZERO)), (earliest, latest), "{left} {refresh}");
+            assert!((earliest..=latest).contains(&wait(part_of)), "{left} {refresh}");
+            assert!(latest < left || left < LEAST.as_secs(), "{left} {refresh}");
+        }
+    }
 }
