@@ -66,7 +66,7 @@ async fn every_careless_setting_is_told_with_what_it_lets_happen() -> Result<()>
         let stage = Stage::shared(version);
         let v23 = version == Version::V2_3;
         let local = format!("local {ADDRESS} {{");
-        let rows: [(&str, &str, &str); 6] = [
+        let rows: [(&str, &str, &str); 7] = [
             if v23 {
                 ("  mechanisms = plain login\n", "", "passdb static answers EXTERNAL, too")
             } else {
@@ -84,6 +84,11 @@ async fn every_careless_setting_is_told_with_what_it_lets_happen() -> Result<()>
                 "auth_ssl_username_from_cert is not",
             ),
             ("cert_username_field = organizationalUnitName", "cert_username_field = commonName", "who logs in is not"),
+            if v23 {
+                (" auth_user=%{auth_user}", "", "sends no auth_user: every certificate is refused")
+            } else {
+                ("  auth_user = %{auth_user}\n", "", "sends no auth_user: every certificate is refused")
+            },
             if v23 {
                 ("  master = yes\n  mechanisms = external\n", "  master = yes\n", "no passdb of the integration")
             } else {

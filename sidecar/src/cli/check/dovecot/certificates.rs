@@ -125,7 +125,8 @@ fn passdbs(look: &Look<'_>, names: &Names, report: &mut Report) {
     }
 }
 
-/// Without these another structure's certificate opens a mailbox.
+/// Without these another structure's certificate opens a mailbox, or every certificate is refused: what the sidecar decides
+/// a login by certificate on (`doors/dovecot_policy/request.rs`).
 fn switches(look: &Look<'_>, report: &mut Report) {
     if look.conf.setting("auth_ssl_username_from_cert") != Some("yes") {
         let what = "auth_ssl_username_from_cert is not yes: a certificate's structure is not who logs in";
@@ -136,6 +137,7 @@ fn switches(look: &Look<'_>, report: &mut Report) {
         ("cert_id", "%{passdb:cert_id"),
         ("real_lip", "%{real_l"),
         ("master_user", "%{master_user}"),
+        ("auth_user", "%{auth_user}"),
     ] {
         if !super::policy::sends(look, attribute, variable) {
             let what = format!("auth_policy_request_attributes sends no {attribute}: every certificate is refused");
@@ -307,6 +309,56 @@ mod tests {
         let told =
             report.findings().iter().inspect(|told| assert!(told.what.contains("revoked certificates are let in")));
         told.map(|told| (told.weight, told.remedy.clone())).collect()
+    }
+
+    /// What is told of the attributes of the question that the integration's files ask for, without those for which `left`
+    /// says no.
+    fn told_of_attributes(version: DovecotVersion, left: impl Fn(&str) -> bool) -> Vec<String> {
+        let attributes = match version {
+            DovecotVersion::V23 => {
+                let file = include_str!("../../../../../integrations/dovecot-2.3/octroi-certificates.conf");
+                let line =
+                    file.lines().find_map(|line| line.strip_prefix("auth_policy_request_attributes = ")).unwrap();
+                let kept: Vec<&str> = line.split(' ').filter(|pair| left(pair)).collect();
+                format!("auth_policy_request_attributes = {}\n", kept.join(" "))
+            }
+            DovecotVersion::V24 => {
+                let block = |file: &'static str| {
+                    file.split_once("\nauth_policy_request_attributes {\n").unwrap().1.split_once("\n}").unwrap().0
+                };
+                let files = [
+                    include_str!("../../../../../integrations/dovecot-2.4/octroi.conf"),
+                    include_str!("../../../../../integrations/dovecot-2.4/octroi-certificates.conf"),
+                ];
+                let kept = files.into_iter().flat_map(|file| block(file).lines()).filter(|line| left(line.trim()));
+                format!("auth_policy {{\nrequest_attributes {{\n{}\n}}\n}}\n", kept.collect::<Vec<_>>().join("\n"))
+            }
+        };
+        let text = format!("# {}.1 (x): y\nauth_ssl_username_from_cert = yes\n{attributes}", version.code());
+        let (_, conf) = super::super::parse::parse(&text).unwrap();
+        let ours = super::super::tests::ours();
+        let mut report = Report::default();
+        switches(&Look { place: "here", version, root: Path::new("/"), ours: &ours, conf: &conf }, &mut report);
+        let told = report.findings().iter();
+        let remedy = "include octroi-certificates.conf after octroi.conf";
+        told.inspect(|told| assert_eq!((told.weight, told.remedy.as_str()), (Weight::Mistake, remedy)))
+            .map(|told| told.what.clone())
+            .collect()
+    }
+
+    #[test]
+    fn an_attribute_that_a_certificate_is_decided_on_and_dovecot_does_not_send_is_told() {
+        for version in [DovecotVersion::V23, DovecotVersion::V24] {
+            assert_eq!(told_of_attributes(version, |_| true), Vec::<String>::new());
+            for attribute in ["cert", "cert_id", "real_lip", "master_user", "auth_user"] {
+                let told = told_of_attributes(version, |pair| {
+                    pair.split_once('=').is_none_or(|(name, _)| name.trim() != attribute)
+                });
+                let expected =
+                    format!("auth_policy_request_attributes sends no {attribute}: every certificate is refused");
+                assert_eq!(told, [expected], "{version:?}");
+            }
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ const GOOD_23: &str = include_str!("samples/good-2.3.txt");
 const GOOD_24: &str = include_str!("samples/good-2.4.txt");
 const EXT: &str = include_str!("../../../../../integrations/dovecot-2.3/octroi-oauth2.conf.ext");
 
-fn ours() -> Dovecot {
+pub(super) fn ours() -> Dovecot {
     Dovecot {
         listen: "127.0.0.1:9180".parse().unwrap(),
         introspection_secret: Secret::new("word-1"),
