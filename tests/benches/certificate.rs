@@ -4,8 +4,6 @@
 //! Over HTTP an allow is held against a `report` at the same door, which is answered without looking. An allow is also
 //! written down before it is answered: a refusal, which is judged alike and not written, stands beside it.
 
-mod lists;
-
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
@@ -30,7 +28,8 @@ use octroi::pseudonym::Pseudonyms;
 use octroi::rails::Rails;
 use octroi::store::{StoredCertificate, StoredCertificates};
 use octroi::throttle::Throttle;
-use octroi_igc::{Igc, Leaf, Names};
+use octroi_igc::{DAY, Igc, Leaf, Names};
+use octroi_tests::web::Pages;
 
 use crate::bench::Bench;
 use crate::contest::{self, Asked, Contender, ROUNDS};
@@ -39,7 +38,6 @@ use crate::credentials::{Credentials, ISSUER};
 use crate::figure::{Figure, Goal, Spread};
 use crate::load::Sample;
 use crate::sidecar::{self, Sidecar};
-use lists::Lists;
 
 const GATE: &str = "certificate-decision-gate";
 const DOOR: &str = "certificate-decision";
@@ -53,6 +51,9 @@ const BATCH: u32 = 1000;
 
 const STRUCTURE: &str = "499700367909006";
 const LISTEN: &str = "192.0.2.10";
+/// Where the authorities' revocation lists are.
+const BELOW: &str = "/below.crl";
+const ROOT: &str = "/root.crl";
 /// A mailbox of the structure, and one that no structure opens.
 const MAILBOX: &str = "accueil@bal.example.test";
 const CLOSED: &str = "secretariat@bal.example.test";
@@ -64,7 +65,9 @@ const CLOSED: &str = "secretariat@bal.example.test";
 pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
     let igc = Igc::new(Names::Production)?;
     let leaf = igc.organisation(&[STRUCTURE], "CABINET", "DRIMbox")?;
-    let lists = Lists::serve(&igc)?;
+    let (lists, this, next) = (Pages::serve()?, igc.now() - DAY, igc.now() + 30 * DAY);
+    lists.put(BELOW, igc.organisations().crl(1, this, next)?.der);
+    lists.put(ROOT, igc.root().crl(1, this, next)?.der);
     let gate = gate(bench, &igc, &leaf, &lists).await?;
     anyhow::ensure!(!opens(&gate, CLOSED)?, "a certificate opens a mailbox that is not its structure's");
     let mut costs = Vec::with_capacity(ROUNDS);
@@ -106,7 +109,7 @@ fn opens(gate: &Gate, mailbox: &str) -> anyhow::Result<bool> {
 }
 
 /// A gate with everything at hand: the embedded policy, one certificate, the lists of both its authorities, an audit file.
-async fn gate(bench: &Bench, igc: &Igc, leaf: &Leaf, lists: &Lists) -> anyhow::Result<Gate> {
+async fn gate(bench: &Bench, igc: &Igc, leaf: &Leaf, lists: &Pages) -> anyhow::Result<Gate> {
     let folder = bench.folder().join("certificate");
     let domains = vec![octroi_psc::MAILBOX_DOMAIN.to_owned()];
     let files = [(PathBuf::from("bundle.pem"), igc.bundle().into_bytes())];
@@ -116,7 +119,7 @@ async fn gate(bench: &Bench, igc: &Igc, leaf: &Leaf, lists: &Lists) -> anyhow::R
         refresh: Duration::from_secs(3600),
         max_stale: Duration::ZERO,
         folder: folder.join("crl"),
-        sources: lists.urls().iter().map(|url| Ok((0, url.parse()?))).collect::<anyhow::Result<_>>()?,
+        sources: [BELOW, ROOT].iter().map(|path| Ok((0, lists.url(path).parse()?))).collect::<anyhow::Result<_>>()?,
         // A Dovecot that is told of each list: else it is not known whether it looks at them.
         dovecot: Some(DovecotFiles {
             folder: folder.join("dovecot"),
@@ -167,11 +170,11 @@ fn directory() -> anyhow::Result<Directory> {
 }
 
 /// The same over HTTP, with a sidecar of its own.
-async fn door(bench: &Bench, igc: &Igc, leaf: &Leaf, lists: &Lists) -> anyhow::Result<[Figure; 2]> {
+async fn door(bench: &Bench, igc: &Igc, leaf: &Leaf, lists: &Pages) -> anyhow::Result<[Figure; 2]> {
     let credentials = Credentials::generate()?;
     let bundle = bench.folder().join("certificate-authorities.pem");
     std::fs::write(&bundle, igc.bundle())?;
-    let [below, root] = lists.urls();
+    let [below, root] = [BELOW, ROOT].map(|path| lists.url(path));
     let chain = format!(
         "[[chain]]\nname = \"igc\"\nca_files = [\"{}\"]\nmailbox_domains = [\"{}\"]\nimap_listen = [\"{LISTEN}\"]\n\
          crl_urls = [\"{below}\", \"{root}\"]\n[crl]\ndovecot_folder = \"dovecot\"\ndovecot_version = \"2.4\"\n\

@@ -3,23 +3,16 @@
 //!
 //! Owns that folder and the web server. Must never be trusted by anything but the servers that it is handed to.
 
-use std::collections::HashMap;
-use std::convert::Infallible;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context as _, Result};
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
-use hyper::service::service_fn;
-use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
+use anyhow::Result;
 use octroi_igc::{DAY, Igc, Leaf, Names};
 
 use crate::dovecot::Version;
 use crate::servers::{Place, Suite, put};
+use crate::web::Pages;
 
 /// The address at which Dovecot asks for certificates.
 pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
@@ -30,22 +23,18 @@ pub const OTHER_STRUCTURE: &str = "499700999999999";
 /// Name of the chain in the configuration.
 pub const CHAIN: &str = "igc-sante";
 
-/// Revocation lists by their path.
-type Lists = Arc<Mutex<HashMap<String, Vec<u8>>>>;
-
 /// A site's stand-in, web server and folder.
 pub struct Site {
     /// The chain of the site.
     pub igc: Igc,
     suite: Suite,
     place: Place,
-    lists: Lists,
-    port: u16,
+    lists: Pages,
 }
 
 impl Site {
-    /// For a Dovecot of this version, and for the other servers of its root. Needs a Tokio runtime, and ends with it.
-    pub async fn open(version: Version) -> Result<Self> {
+    /// For a Dovecot of this version, and for the other servers of its root.
+    pub fn open(version: Version) -> Result<Self> {
         let suite = match version {
             Version::V2_3 => Suite::Bookworm,
             Version::V2_4 => Suite::Trixie,
@@ -57,9 +46,7 @@ impl Site {
         put(&place.folder.join("authorities.pem"), &igc.bundle(), 0o644)?;
         // Dovecot may start after the sidecar has written: then there is nobody yet who could be told.
         put(&place.folder.join("reload.sh"), "exit 0\n", 0o755)?;
-        let lists = Lists::default();
-        let port = serve(Arc::clone(&lists)).await?;
-        let site = Self { igc, suite, place, lists, port };
+        let site = Self { igc, suite, place, lists: Pages::serve()? };
         site.publish(1)?;
         Ok(site)
     }
@@ -74,7 +61,7 @@ impl Site {
 
     /// Puts anything in the place of a list.
     pub fn put(&self, name: &str, content: Vec<u8>) {
-        self.lists.lock().unwrap_or_else(PoisonError::into_inner).insert(format!("/{name}"), content);
+        self.lists.put(&format!("/{name}"), content);
     }
 
     /// A certificate of the site's structure.
@@ -89,11 +76,12 @@ impl Site {
         format!(
             "[[chain]]\nname = \"{CHAIN}\"\nca_files = [\"{folder}/authorities.pem\"]\n\
              mailbox_domains = [\"{}\"]\nimap_listen = [\"{ADDRESS}\"]\n\
-             crl_urls = [\"http://127.0.0.1:{port}/organisations.crl\", \"http://127.0.0.1:{port}/root.crl\"]\n\
+             crl_urls = [\"{}\", \"{}\"]\n\
              [crl]\ndovecot_folder = \"{folder}/certificates\"\ndovecot_version = \"{version}\"\n\
              dovecot_reload = [\"/bin/sh\", \"{folder}/reload.sh\"]\n",
             octroi_psc::MAILBOX_DOMAIN,
-            port = self.port,
+            self.lists.url("/organisations.crl"),
+            self.lists.url("/root.crl"),
         )
     }
 
@@ -127,25 +115,4 @@ impl Drop for Site {
         // What is left is in a folder for tests.
         let _ = fs::remove_dir_all(&self.place.folder);
     }
-}
-
-/// Serves the lists on a free port of 127.0.0.1, as long as the runtime lives.
-async fn serve(lists: Lists) -> Result<u16> {
-    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("a web server")?;
-    let port = listener.local_addr()?.port();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let lists = Arc::clone(&lists);
-            let answer = service_fn(move |request: Request<Incoming>| {
-                let found = lists.lock().unwrap_or_else(PoisonError::into_inner).get(request.uri().path()).cloned();
-                let status = if found.is_some() { 200 } else { 404 };
-                let mut response = Response::new(Full::new(Bytes::from(found.unwrap_or_default())));
-                *response.status_mut() = hyper::StatusCode::from_u16(status).unwrap_or_default();
-                std::future::ready(Ok::<_, Infallible>(response))
-            });
-            // A client that goes away is none of ours.
-            tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
-        }
-    });
-    Ok(port)
 }

@@ -19,4 +19,5 @@ pub mod sasl;
 pub mod servers;
 pub mod sidecar;
 pub mod smtp;
+pub mod web;
 mod wire;

@@ -121,7 +121,7 @@ async fn show() -> Result<bool> {
     step("Postfix (the first time its system is fetched, which takes a minute)");
     let mailboxes = [UN, DEUX, SECRETARIAT, AUTOMATE];
     // A stand-in for IGC-Sante, whose certificates the servers of one root take.
-    let site = Site::open(Version::V2_3).await?;
+    let site = Site::open(Version::V2_3)?;
     let certificates = Some(site.seen_as());
     let postfix = Postfix::start(&postfix::Setup { certificates, ..postfix::Setup::new(&mailboxes) })?;
     step("the sidecar, with the directory of the stand-in's people");

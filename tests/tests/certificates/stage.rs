@@ -123,7 +123,7 @@ pub(crate) struct Stage {
 impl Stage {
     /// Of its own; `more` follows the sidecar's configuration.
     pub(crate) fn start(version: Version, more: &str) -> Result<Self> {
-        let (psc, site) = provider(async { anyhow::Ok((Psc::start_tls().await?, Site::open(version).await?)) })?;
+        let (psc, site) = provider(async { anyhow::Ok((Psc::start_tls().await?, Site::open(version)?)) })?;
         let leaves = Leaves::new(&site.igc)?;
         let setup = postfix::Setup { certificates: Some(site.seen_as()), ..postfix::Setup::new(&ALL) };
         let postfix = (version == Version::V2_3).then(|| Postfix::start(&setup)).transpose()?;

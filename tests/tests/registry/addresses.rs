@@ -5,11 +5,11 @@ use std::fs;
 use anyhow::{Result, ensure};
 use octroi::policy::{Digest, EMBEDDED};
 use octroi_tests::pki::Pki;
+use octroi_tests::web::{Answer, Asked, StandIn};
 
 use crate::artifact::STRICTER;
 use crate::registry::Registry;
 use crate::stage::{Stage, release};
-use crate::stand_in::{Answer, Asked, StandIn};
 
 #[test]
 fn a_component_comes_from_an_address_only_as_the_one_that_was_meant() -> Result<()> {

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 
 use anyhow::{Result, ensure};
 use octroi::policy::{Digest, EMBEDDED, MAX_MANIFEST};
+use octroi_tests::web::{Answer, Asked, StandIn};
 use serde_json::Value;
 
 use crate::artifact::{self, STRICTER};
 use crate::stage::{Stage, release};
-use crate::stand_in::{Answer, Asked, StandIn};
 
 /// A registry with one manifest under every name.
 fn one(manifest: Value, blob: impl Fn() -> Answer + Send + 'static) -> Result<StandIn> {

@@ -12,6 +12,5 @@ mod lies;
 mod pulls;
 mod registry;
 mod stage;
-mod stand_in;
 mod tokens;
 mod updates;

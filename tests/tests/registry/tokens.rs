@@ -6,11 +6,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use anyhow::{Result, ensure};
 use octroi::policy::EMBEDDED;
 use octroi_tests::pki::Pki;
+use octroi_tests::web::{Answer, Asked, StandIn};
 
 use crate::artifact;
 use crate::registry::{PASSWORD, USER};
 use crate::stage::Stage;
-use crate::stand_in::{Answer, Asked, StandIn};
 
 /// `puller:planted-registry-password`.
 const BASIC: &str = "Basic cHVsbGVyOnBsYW50ZWQtcmVnaXN0cnktcGFzc3dvcmQ=";

@@ -1,6 +1,5 @@
 //! Two chains of authorities, a server of their revocation lists on loopback, and a gate that knows both chains.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,8 +17,7 @@ use octroi::gate::{CertificateAttempt, CertificateOutcome, Door, Protocol};
 use octroi::http::{HttpClient, HttpSettings};
 use octroi::store::{StoredCertificate, StoredCertificates};
 use octroi_igc::{DAY, Igc, Leaf, Names};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use octroi_tests::web::Pages;
 
 use crate::bench::{Bench, CLIENT, Setup};
 
@@ -50,7 +48,6 @@ pub(super) const OF_NOBODY: &str = "secretariat@bal.example.test";
 /// CN of most certificates.
 pub(super) const NAME: &str = "DRIMbox";
 
-type Pages = Arc<Mutex<HashMap<&'static str, Vec<u8>>>>;
 const PATHS: [[&str; 2]; 2] = [["/below.crl", "/root.crl"], ["/other-below.crl", "/other-root.crl"]];
 
 pub(super) struct Site {
@@ -86,10 +83,9 @@ impl Site {
             chain("igc-test", ChainKind::Test, "bal.example.test", LISTEN, &igc),
             chain("igc", ChainKind::Production, "other.example.test", OTHER_LISTEN, &other),
         ]));
-        let (clock, folder, pages) = (Clock::manual(UnixSeconds(NOW)), tempfile::tempdir().unwrap(), Pages::default());
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let base = format!("http://{}", listener.local_addr().unwrap());
-        let source = |at: usize, path| (at, format!("{base}{path}").parse().unwrap());
+        let (clock, folder, pages) =
+            (Clock::manual(UnixSeconds(NOW)), tempfile::tempdir().unwrap(), Pages::serve().unwrap());
+        let source = |at: usize, path| (at, pages.url(path).parse().unwrap());
         let settings = RevocationSettings {
             refresh: Duration::from_secs(3600),
             max_stale: Duration::ZERO,
@@ -101,7 +97,6 @@ impl Site {
                 reload: vec!["test".to_owned(), "-e".to_owned(), reloads(&folder).to_str().unwrap().to_owned()],
             }),
         };
-        tokio::spawn(serve(listener, Arc::clone(&pages)));
         let http = HttpClient::new(&HttpSettings::default()).unwrap();
         let revocations = Revocations::start(Arc::clone(&chains), settings, http, clock.clone());
         let (enrolment, stored, number) = (Enrolment::default(), Mutex::default(), AtomicU64::new(1));
@@ -118,9 +113,8 @@ impl Site {
         let number = self.number.fetch_add(1, Ordering::Relaxed);
         let (this, next) = (self.clock.now().0 - DAY, self.clock.now().0 + DAY);
         for (igc, [below, root]) in [&self.igc, &self.other].into_iter().zip(PATHS) {
-            let mut pages = self.pages.lock().unwrap();
-            pages.insert(below, igc.organisations().crl(number, this, next).unwrap().der);
-            pages.insert(root, igc.root().crl(number, this, next).unwrap().der);
+            self.pages.put(below, igc.organisations().crl(number, this, next).unwrap().der);
+            self.pages.put(root, igc.root().crl(number, this, next).unwrap().der);
         }
         self.revocations.refresh().await;
     }
@@ -181,29 +175,6 @@ impl Site {
 
 fn reloads(folder: &tempfile::TempDir) -> PathBuf {
     folder.path().join("dovecot-reloads")
-}
-
-async fn serve(listener: TcpListener, pages: Pages) {
-    while let Ok((client, _)) = listener.accept().await {
-        tokio::spawn(answer(client, Arc::clone(&pages)));
-    }
-}
-
-async fn answer(mut client: TcpStream, pages: Pages) {
-    let mut request = Vec::new();
-    while !request.windows(4).any(|end| end == b"\r\n\r\n") {
-        let mut part = [0; 1024];
-        match client.read(&mut part).await {
-            Ok(read) if read > 0 => request.extend(&part[..read]),
-            _ => return,
-        }
-    }
-    let request = String::from_utf8(request).unwrap();
-    let page = pages.lock().unwrap().get(request.split(' ').nth(1).unwrap()).cloned();
-    let status = if page.is_some() { "200 OK" } else { "404 Not Found" };
-    let body = page.unwrap_or_default();
-    let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
-    let _ = client.write_all(&[head.as_bytes(), &body].concat()).await;
 }
 
 /// The mailboxes. One is for this certificate, one for its issuer, and one for its name.

@@ -1,62 +1,70 @@
 //! A server that answers as a test wants, truthful or not: one request for each connection.
 
+use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
-use octroi_tests::pki::Pki;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
+use crate::pki::Pki;
+
 /// A request, as far as anybody here looks at it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Asked {
-    pub(crate) path: String,
-    pub(crate) authorization: Option<String>,
+pub struct Asked {
+    /// Path and query.
+    pub path: String,
+    /// Value of the header, if there is one.
+    pub authorization: Option<String>,
 }
 
 /// An answer.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) headers: Vec<(&'static str, String)>,
-    pub(crate) body: Vec<u8>,
+pub struct Answer {
+    /// Status code.
+    pub status: u16,
+    /// Headers beside the length.
+    pub headers: Vec<(&'static str, String)>,
+    /// What follows them.
+    pub body: Vec<u8>,
     /// What `Content-Length` says; nothing: the end of the connection is the end of the body.
-    pub(crate) length: Option<usize>,
+    pub length: Option<usize>,
 }
 
 impl Answer {
     /// 200 with a body of the length that it says.
-    pub(crate) fn of(body: impl Into<Vec<u8>>) -> Self {
+    pub fn of(body: impl Into<Vec<u8>>) -> Self {
         let body = body.into();
         Self { status: 200, headers: Vec::new(), length: Some(body.len()), body }
     }
 
     /// A status without a body.
-    pub(crate) fn status(status: u16) -> Self {
+    pub fn status(status: u16) -> Self {
         Self { status, length: Some(0), ..Self::default() }
     }
 
     /// With one header more.
-    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
 }
 
 /// A running stand-in, until the test program ends.
-pub(crate) struct StandIn {
-    pub(crate) address: SocketAddr,
+pub struct StandIn {
+    /// Where it listens.
+    pub address: SocketAddr,
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl StandIn {
-    /// Starts one, over TLS where it gets a certificate. `answer` is told its address, what is asked, and how often that was
-    /// asked before.
-    pub(crate) fn start(
+    /// Starts one, over TLS where it gets a certificate, on a thread of its own: a test may wait for a program that
+    /// asks it. `answer` is told its address, what is asked, and how often that was asked before.
+    pub fn start(
         pki: Option<&Pki>,
         answer: impl Fn(SocketAddr, &Asked, usize) -> Answer + Send + 'static,
     ) -> Result<Self> {
@@ -70,7 +78,7 @@ impl StandIn {
                 let limit = Some(Duration::from_secs(30));
                 let _ = tcp.set_read_timeout(limit).and(tcp.set_write_timeout(limit));
                 let answer = |request: Asked| {
-                    let mut known = known.lock().unwrap();
+                    let mut known = lock(&known);
                     let before = known.iter().filter(|other| other.path == request.path).count();
                     let answer = answer(address, &request, before);
                     known.push(request);
@@ -90,9 +98,42 @@ impl StandIn {
     }
 
     /// What was asked so far.
-    pub(crate) fn asked(&self) -> Vec<Asked> {
-        self.asked.lock().unwrap().clone()
+    pub fn asked(&self) -> Vec<Asked> {
+        lock(&self.asked).clone()
     }
+}
+
+/// Pages that can be others at any time: 404 where there is none.
+pub struct Pages {
+    address: SocketAddr,
+    pages: Arc<Mutex<HashMap<String, Vec<u8>>>>,
+}
+
+impl Pages {
+    /// Serves them, until the test program ends.
+    pub fn serve() -> Result<Self> {
+        let pages = Arc::new(Mutex::new(HashMap::<String, Vec<u8>>::new()));
+        let served = Arc::clone(&pages);
+        let server = StandIn::start(None, move |_, asked, _| {
+            let page = lock(&served).get(&asked.path).cloned();
+            page.map_or_else(|| Answer::status(404), Answer::of)
+        })?;
+        Ok(Self { address: server.address, pages })
+    }
+
+    /// Puts a page at a path, in the place of the one that is there.
+    pub fn put(&self, path: &str, page: Vec<u8>) {
+        lock(&self.pages).insert(path.to_owned(), page);
+    }
+
+    /// The address of a path.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn config(pki: &Pki) -> Result<Arc<ServerConfig>> {
