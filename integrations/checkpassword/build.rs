@@ -1,5 +1,5 @@
-//! Generates the client of `proto/octroi/v1/gate.proto`, without a `protoc` on the machine. Of the sidecar's own crate a
-//! program that runs once per login would link the whole sidecar.
+//! Generates the client of `proto/octroi/v1/gate.proto`, without a `protoc` on the machine. Of the sidecar's own crate
+//! a program that runs once per login would link the whole sidecar.
 
 use std::path::PathBuf;
 

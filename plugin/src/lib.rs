@@ -32,7 +32,8 @@ pub mod bindings {
     });
 }
 
-/// Exports a type, in scope where this is called, that implements every `Guest` trait of [`bindings`] from the component that is being built.
+/// Exports a type, in scope where this is called, that implements every `Guest` trait of [`bindings`] from the
+/// component that is being built.
 #[macro_export]
 macro_rules! export_policy {
     ($policy:ident) => {

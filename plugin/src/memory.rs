@@ -1,8 +1,8 @@
 //! The guest's allocator: a pointer that only moves up.
 //!
-//! Owns all memory above the program's data. An instance serves one login and is then dropped whole, so freeing would be
-//! work for nothing; using the memory that is there from the start spares the host a costly growth. It must not be used
-//! where an instance lives on: memory that is given back is never handed out again.
+//! Owns all memory above the program's data. An instance serves one login and is then dropped whole, so freeing would
+//! be work for nothing; using the memory that is there from the start spares the host a costly growth. It must not be
+//! used where an instance lives on: memory that is given back is never handed out again.
 #![expect(unsafe_code, reason = "an allocator hands out raw memory")]
 
 use core::alloc::{GlobalAlloc, Layout};
@@ -65,8 +65,8 @@ impl Bump {
     }
 }
 
-// SAFETY: every block lies between the end of the program's data and the end of memory, is aligned, and overlaps no other,
-// since each starts at or above the end of the one before. Nothing unwinds.
+// SAFETY: every block lies between the end of the program's data and the end of memory, is aligned, and overlaps no
+// other, since each starts at or above the end of the one before. Nothing unwinds.
 unsafe impl GlobalAlloc for Bump {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         self.allocate(layout).map_or(null_mut(), core::ptr::with_exposed_provenance_mut)

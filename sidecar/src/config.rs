@@ -107,8 +107,8 @@ pub struct Server {
     pub gate_socket: PathBuf,
     /// `gate_uids`: user names or numbers that may connect to it. Default `["root"]`.
     pub gate_uids: Vec<u32>,
-    /// `gate_group`: group, by name or number, that is given the socket's file, so that users other than the sidecar's own
-    /// can open it; who may speak is still what `gate_uids` says. Default: the sidecar's own group.
+    /// `gate_group`: group, by name or number, that is given the socket's file, so that users other than the sidecar's
+    /// own can open it; who may speak is still what `gate_uids` says. Default: the sidecar's own group.
     pub gate_group: Option<u32>,
     /// `ticket_seconds`: life of a login ticket, seconds. Default and most 60, at least 1.
     pub ticket_seconds: u64,
@@ -147,19 +147,19 @@ pub struct Dovecot {
 /// `[postfix]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Postfix {
-    /// `sasl_socket`: unix socket of the SASL server (Dovecot's auth protocol), within the mail server's chroot. Default
-    /// `/var/spool/postfix/octroi/sasl`: Postfix's `smtpd_sasl_path = octroi/sasl`.
+    /// `sasl_socket`: unix socket of the SASL server (Dovecot's auth protocol), within the mail server's chroot.
+    /// Default `/var/spool/postfix/octroi/sasl`: Postfix's `smtpd_sasl_path = octroi/sasl`.
     pub sasl_socket: PathBuf,
     /// `delegation_socket`: unix socket of the policy delegation. Default `/var/spool/postfix/octroi/policy`: Postfix's
     /// `check_policy_service unix:octroi/policy`.
     pub delegation_socket: PathBuf,
-    /// `certificate_sasl_socket`: unix socket of the SASL server for the port that asks for client certificates: EXTERNAL
-    /// alone, and what it says yes to is decided by the policy delegation. Default none: closed.
+    /// `certificate_sasl_socket`: unix socket of the SASL server for the port that asks for client certificates:
+    /// EXTERNAL alone, and what it says yes to is decided by the policy delegation. Default none: closed.
     pub certificate_sasl_socket: Option<PathBuf>,
     /// `sasl_listen`: loopback address of the SASL server over TCP, beside the socket. Default none.
     pub sasl_listen: Option<SocketAddr>,
-    /// `delegation_listen`: loopback address of the policy delegation over TCP, beside the socket. Default none. TCP does
-    /// not tell which process asks: logins are joined by what Postfix says of itself, from RCPT on.
+    /// `delegation_listen`: loopback address of the policy delegation over TCP, beside the socket. Default none. TCP
+    /// does not tell which process asks: logins are joined by what Postfix says of itself, from RCPT on.
     pub delegation_listen: Option<SocketAddr>,
     /// `user`: whom the mail server's daemon runs as; nobody else may connect, by socket or TCP, and its group is given
     /// the sockets. Default `postfix`; `Debian-exim` for Exim.
@@ -280,13 +280,14 @@ pub struct Policy {
     pub component: Option<PathBuf>,
     /// `[policy.settings]`: given to the component as JSON; its manifest says what it takes. Default empty.
     pub settings: serde_json::Map<String, serde_json::Value>,
-    /// Who must have signed a release (`octroi policy`): `[[policy.signer]]`, each with `name` and `minisign`, the public
-    /// key; `[policy.trust]` with `all_of`, names of those who must all have signed (default: every signer, where `any_of`
-    /// is left out), and `any_of`, at least so many of them (default 0); `allow_unsigned` lets in what is not signed so.
-    /// Default: no signer, and nothing unsigned; then only the component above, or the one built in, ever decides.
+    /// Who must have signed a release (`octroi policy`): `[[policy.signer]]`, each with `name` and `minisign`, the
+    /// public key; `[policy.trust]` with `all_of`, names of those who must all have signed (default: every signer,
+    /// where `any_of` is left out), and `any_of`, at least so many of them (default 0); `allow_unsigned` lets in what
+    /// is not signed so. Default: no signer, and nothing unsigned; then only the component above, or the one built in,
+    /// ever decides.
     pub trust: Trust,
-    /// `vectors`: folder with the operator's own test vectors (`*.json`), to which every release has to answer as they say
-    /// before it is staged. Default none.
+    /// `vectors`: folder with the operator's own test vectors (`*.json`), to which every release has to answer as they
+    /// say before it is staged. Default none.
     pub vectors: Option<PathBuf>,
     /// `probation_seconds`: for how long a release is taken back by itself after it came into service, where it fails.
     /// Default 900, most a day; 0: never.

@@ -20,7 +20,8 @@ pub fn make(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Puts `bytes` into `path` (mode 0600), in the place of what was there. `folder`, which holds it, is made (0700). Blocks.
+/// Puts `bytes` into `path` (mode 0600), in the place of what was there. `folder`, which holds it, is made (0700).
+/// Blocks.
 ///
 /// # Errors
 /// The disk's. The former content is then still there, or, where only the folder could not be synced, the new.
@@ -45,7 +46,8 @@ pub fn publish(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Removes `path` from `folder`, for good. What is not there is none the worse for it. Blocks.
 ///
 /// # Errors
-/// The disk's. The file is then still there, or, where only the folder could not be synced, may come back after a crash.
+/// The disk's. The file is then still there, or, where only the folder could not be synced, may come back after a
+/// crash.
 pub fn remove(folder: &Path, path: &Path) -> io::Result<()> {
     let gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
     match fs::remove_file(path) {

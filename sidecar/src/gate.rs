@@ -147,8 +147,8 @@ impl Gate {
         self.service.load_full()
     }
 
-    /// Puts other policies into service, for attempts that begin from now on; each that is under way ends under the one it
-    /// began with, its second call included.
+    /// Puts other policies into service, for attempts that begin from now on; each that is under way ends under the one
+    /// it began with, its second call included.
     pub fn put_in_service(&self, service: Service) {
         self.service.store(Arc::new(service));
     }
@@ -170,8 +170,8 @@ impl Gate {
         &self.issuers
     }
 
-    /// Whether anybody's token can be judged: one issuer that is away must not take the others' logins out of service with
-    /// it.
+    /// Whether anybody's token can be judged: one issuer that is away must not take the others' logins out of service
+    /// with it.
     #[must_use]
     pub fn can_judge(&self) -> bool {
         self.issuers.iter().any(|issuer| issuer.keys.state() != KeysState::Unavailable)
@@ -306,7 +306,8 @@ impl Gate {
         })?;
         facts.person = proven.person().map(str::to_owned);
         rails::issuer(&proven, &inquiry.issuer)?;
-        // At the moment for which the policy answered: what ends while a key is waited for is its to say, when it decides.
+        // At the moment for which the policy answered: what ends while a key is waited for is its to say, when it
+        // decides.
         rails::time(&proven, self.rails, facts.opened)?;
         rails::identity(&proven, &inquiry.identity)?;
         Ok(proven)

@@ -123,8 +123,8 @@ impl HttpClient {
         tried.await.unwrap_or(Err(HttpError::Deadline))
     }
 
-    /// GET of a document of any type: whoever asks looks at what came. Asked a second time where the connection was closed
-    /// before an answer came.
+    /// GET of a document of any type: whoever asks looks at what came. Asked a second time where the connection was
+    /// closed before an answer came.
     ///
     /// # Errors
     /// [`HttpError`]. An answer other than 200, a redirect for instance, is [`HttpError::Status`].

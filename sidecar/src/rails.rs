@@ -6,7 +6,8 @@
 //! 3. The verdict rests on an identity that the proven payload carries ([`identity`]).
 //! 4. Granted mailboxes = verdict, cut by the directory and by the issuer's domains ([`mailboxes`]).
 //! 5. The total session length has not passed ([`time`]).
-//! 6. What a client certificate opens is the directory's to say, the chain's and the revocation lists' ([`certificate`]).
+//! 6. What a client certificate opens is the directory's to say, the chain's and the revocation lists'
+//!    ([`certificate`]).
 
 use std::sync::Arc;
 
@@ -200,8 +201,8 @@ pub fn permit(grant: &Grant, ground: &Ground<'_>, rails: Rails, now: UnixSeconds
     })
 }
 
-/// Whether the directory, the chain and the revocation lists let a certificate open a mailbox. That revocation is not known
-/// is no refusal: the caller has to ask.
+/// Whether the directory, the chain and the revocation lists let a certificate open a mailbox. That revocation is not
+/// known is no refusal: the caller has to ask.
 ///
 /// # Errors
 /// [`DenyReason::RailCertificate`], [`DenyReason::RailChain`], [`DenyReason::RailStructure`].

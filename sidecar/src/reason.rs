@@ -125,7 +125,8 @@ reasons! {
         CertificateMissing = "certificate-missing", "Certificat absent ou refuse", "Certificate missing or not accepted";
         /// The certificate is not enrolled, or none of the structure is.
         CertificateUnknown = "certificate-unknown", "Certificat non enregistre", "Certificate not enrolled";
-        /// One of the structure's certificates was withdrawn, and the mail server does not tell whether this is the one.
+        /// One of the structure's certificates was withdrawn, and the mail server does not tell whether this is the
+        /// one.
         CertificateUndetermined = "certificate-undetermined", "Certificat peut-etre retire", "Certificate perhaps withdrawn";
         /// Rail: the directory does not give the mailbox to the structure.
         RailStructure = "rail-structure", "Boite refusee", "Mailbox refused";

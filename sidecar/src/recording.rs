@@ -1,5 +1,5 @@
-//! Decisions recorded for replay: what was shown without its signature, what was known of the person, and what the policy
-//! answered. Off unless the configuration asks for it.
+//! Decisions recorded for replay: what was shown without its signature, what was known of the person, and what the
+//! policy answered. Off unless the configuration asks for it.
 //!
 //! The request path offers what it has to a bounded queue and never waits. A thread of the lowest priority takes the
 //! signature out, asks the policy once more (the same values give the same answer) and writes.
@@ -80,8 +80,8 @@ pub struct RecorderParts {
     pub clock: Clock,
 }
 
-/// Records decisions. With its last user it ends, and what still waits is lost: a policy that spins must not hold up the
-/// end of the process.
+/// Records decisions. With its last user it ends, and what still waits is lost: a policy that spins must not hold up
+/// the end of the process.
 pub struct Recorder {
     queue: Option<SyncSender<Decided>>,
     thread: Option<JoinHandle<()>>,
@@ -113,7 +113,8 @@ impl Recorder {
         let counts = Arc::new(Counts::default());
         let kept = Arc::clone(&counts);
         let thread = std::thread::Builder::new().name("recorder".into()).spawn(move || {
-            // It gives way to every thread that serves: setpriority(2) on the caller, which on Linux is this one thread.
+            // It gives way to every thread that serves: setpriority(2) on the caller, which on Linux is this one
+            // thread.
             if let Err(error) = rustix::process::setpriority_process(None, 19) {
                 tracing::warn!(%error, "decisions are recorded at the priority of the logins");
             }
@@ -219,8 +220,8 @@ impl Writing {
         })
     }
 
-    /// What the directory has for the person whom the token names, in the issuer's domains: for whatever policy comes, also
-    /// where the one in service did not get so far.
+    /// What the directory has for the person whom the token names, in the issuer's domains: for whatever policy comes,
+    /// also where the one in service did not get so far.
     fn mailboxes(&self, login: &Login) -> Vec<Mailbox> {
         let Some(claims) = claims(login) else { return Vec::new() };
         let text = |name: &str| claims.get(name).and_then(serde_json::Value::as_str);

@@ -95,8 +95,8 @@ impl Releases {
     /// Reads how things stand, and puts the release that was in service into service again.
     ///
     /// # Errors
-    /// It can't be read, or does not load. Nothing else is put in its place: the configuration's own policy may lack what
-    /// the release was made for. Whoever wants that one moves the folder away.
+    /// It can't be read, or does not load. Nothing else is put in its place: the configuration's own policy may lack
+    /// what the release was made for. Whoever wants that one moves the folder away.
     pub async fn open(parts: ReleasesParts) -> Result<Arc<Self>, StepError> {
         let shelf = Shelf::new(parts.folder.clone());
         let reading = shelf.clone();

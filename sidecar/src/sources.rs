@@ -1,7 +1,7 @@
 //! Where a release of the policy comes from: a folder, an address, or a registry.
 //!
-//! All of it runs in the process of the command line, so that the sidecar needs neither a way out nor credentials for it.
-//! And all of it is only a way to bring bytes: what they are worth, the sidecar finds out by itself.
+//! All of it runs in the process of the command line, so that the sidecar needs neither a way out nor credentials for
+//! it. And all of it is only a way to bring bytes: what they are worth, the sidecar finds out by itself.
 
 mod address;
 mod challenge;

@@ -2,10 +2,11 @@
 //!
 //! For whoever can't carry a token: Dovecot and qmail hand at most 512 bytes to a checkpassword program. A webmail or a
 //! local bridge shows the token on `gate.sock` and gets 128 random bits, good for one login to one mailbox within a
-//! minute. A ticket is no second way in: it is issued by the decision on its token, and redeemed by the same decision at
-//! the later moment, so that `exp`, the session's length, the directory and the policy hold then too.
+//! minute. A ticket is no second way in: it is issued by the decision on its token, and redeemed by the same decision
+//! at the later moment, so that `exp`, the session's length, the directory and the policy hold then too.
 //!
-//! A redemption is no authentication of the mailbox: that is recorded where it happens, at Dovecot's after-auth question.
+//! A redemption is no authentication of the mailbox: that is recorded where it happens, at Dovecot's after-auth
+//! question.
 
 mod standing;
 mod table;
@@ -76,8 +77,8 @@ impl Tickets {
         Self { judge, table: Table::new(limits), audit, clock }
     }
 
-    /// Judges a login and, where it is allowed for one mailbox, issues a ticket for it. A token that is refused leaves the
-    /// record of its decision and nothing else.
+    /// Judges a login and, where it is allowed for one mailbox, issues a ticket for it. A token that is refused leaves
+    /// the record of its decision and nothing else.
     pub async fn issue(&self, attempt: Attempt) -> Issue {
         let client = attempt.client;
         let (decision, standing) = self.judge.judge(attempt).await;
@@ -105,8 +106,8 @@ impl Tickets {
         }
     }
 
-    /// Redeems what was shown as a ticket for `mailbox`, as the client named it. It is used once this says allow, and stays
-    /// good where it does not: an outage takes nobody's ticket, nor does an attempt on another mailbox.
+    /// Redeems what was shown as a ticket for `mailbox`, as the client named it. It is used once this says allow, and
+    /// stays good where it does not: an outage takes nobody's ticket, nor does an attempt on another mailbox.
     #[must_use]
     pub fn redeem(&self, shown: &[u8], mailbox: &str, client: Option<IpAddr>) -> Redemption {
         let now = self.clock.now();

@@ -1,4 +1,5 @@
-//! A policy tried without mail: what it answers to vectors, before any rail. No key is asked for and nothing is recorded.
+//! A policy tried without mail: what it answers to vectors, before any rail. No key is asked for and nothing is
+//! recorded.
 
 pub mod certificates;
 mod shown;

@@ -46,8 +46,8 @@ impl Bench {
         self.programs.parent().context("no build folder")
     }
 
-    /// The sidecar's program, built from the sources as they are, in this program's own profile: a figure of yesterday's
-    /// program would be worse than none.
+    /// The sidecar's program, built from the sources as they are, in this program's own profile: a figure of
+    /// yesterday's program would be worse than none.
     ///
     /// # Errors
     /// It does not build.

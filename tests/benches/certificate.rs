@@ -1,5 +1,5 @@
-//! A login by client certificate: what the decision costs within the process, and what it adds to Dovecot's question over
-//! HTTP, from end to end.
+//! A login by client certificate: what the decision costs within the process, and what it adds to Dovecot's question
+//! over HTTP, from end to end.
 //!
 //! Over HTTP an allow is held against a `report` at the same door, which is answered without looking. An allow is also
 //! written down before it is answered: a refusal, which is judged alike and not written, stands beside it.
@@ -108,7 +108,8 @@ fn opens(gate: &Gate, mailbox: &str) -> anyhow::Result<bool> {
     }
 }
 
-/// A gate with everything at hand: the embedded policy, one certificate, the lists of both its authorities, an audit file.
+/// A gate with everything at hand: the embedded policy, one certificate, the lists of both its authorities, an audit
+/// file.
 async fn gate(bench: &Bench, igc: &Igc, leaf: &Leaf, lists: &Pages) -> anyhow::Result<Gate> {
     let folder = bench.folder().join("certificate");
     let domains = vec![octroi_psc::MAILBOX_DOMAIN.to_owned()];

@@ -1,8 +1,8 @@
 //! CPU time as the kernel counts it.
 //!
 //! A server's CPU time is the sum over its threads of the first field of `/proc/PID/task/TID/schedstat` (nanoseconds on
-//! a CPU, user and system together), over the process and its descendants. A thread that ends within a measurement takes
-//! its time along: servers here keep theirs.
+//! a CPU, user and system together), over the process and its descendants. A thread that ends within a measurement
+//! takes its time along: servers here keep theirs.
 
 use std::fs;
 use std::time::Duration;

@@ -70,8 +70,8 @@ fn request(number: usize, sender: &str, sasl_username: &str) -> Vec<u8> {
 }
 
 /// postfwd1, the faster of the two in Debian's package (the other, of several processes, took more than twice the CPU a
-/// request where the two were compared), with the same rules as far as it has them: a login, a sender that is the login's,
-/// a least version of TLS. Without its cache, which would answer without looking.
+/// request where the two were compared), with the same rules as far as it has them: a login, a sender that is the
+/// login's, a least version of TLS. Without its cache, which would answer without looking.
 async fn postfwd(folder: &Path) -> anyhow::Result<Server> {
     let (rules, socket) = (folder.join("postfwd.cf"), folder.join("postfwd.sock"));
     std::fs::write(&rules, RULES)?;

@@ -1,7 +1,7 @@
 //! What the benchmarks hand in: one figure an id, with its goal.
 //!
-//! Owns the shape of `target/bench.json`. It never rounds a figure up to its goal, and a figure that could not be had is
-//! written as void, not left out.
+//! Owns the shape of `target/bench.json`. It never rounds a figure up to its goal, and a figure that could not be had
+//! is written as void, not left out.
 
 use serde_json::{Value, json};
 

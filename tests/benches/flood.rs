@@ -1,8 +1,9 @@
-//! A flood: a million tokens whose signature does not hold and a million whose key does not exist, no two alike, each from
-//! a client address of its own, while good logins go on. What it costs in memory, in fetches of keys, and to the others.
+//! A flood: a million tokens whose signature does not hold and a million whose key does not exist, no two alike, each
+//! from a client address of its own, while good logins go on. What it costs in memory, in fetches of keys, and to the
+//! others.
 //!
-//! Good logins arrive at a steady rate, as people do, and count when they are granted. Beside it stands the flood from one
-//! address, which is slowed: there the good logins of others saturate the sidecar, with the flood and without.
+//! Good logins arrive at a steady rate, as people do, and count when they are granted. Beside it stands the flood from
+//! one address, which is slowed: there the good logins of others saturate the sidecar, with the flood and without.
 
 mod bad;
 mod good;

@@ -11,8 +11,8 @@ use crate::server::{Address, Server};
 /// What it answers to a good token.
 const BODY: &str = r#"{"active":true}"#;
 
-/// Starts HAProxy with one thread. Algorithm, issuer, audience and expiry are checked by hand, as its manual has it, then
-/// the signature. It reads the token where it can: in the header.
+/// Starts HAProxy with one thread. Algorithm, issuer, audience and expiry are checked by hand, as its manual has it,
+/// then the signature. It reads the token where it can: in the header.
 ///
 /// # Errors
 /// It is not installed, or does not start, or accepts a forged token.

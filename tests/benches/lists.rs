@@ -32,7 +32,8 @@ const LOOKUPS: u64 = 100_000;
 /// First argument of the process that only reads a list: its memory is nobody else's. The files follow.
 pub(crate) const ARGUMENT: &str = "crl-reader";
 
-/// Reads the list in the second file under the authorities in the first, and prints the memory that it took at most, MiB.
+/// Reads the list in the second file under the authorities in the first, and prints the memory that it took at most,
+/// MiB.
 ///
 /// # Errors
 /// The files can't be read.

@@ -1,7 +1,7 @@
 //! The load: a closed loop over a fixed number of connections, on one thread.
 //!
-//! Every answer is read to its end and compared with what is expected; anything else counts as failed, and a figure with
-//! a failed request is void. What is sent was serialised beforehand.
+//! Every answer is read to its end and compared with what is expected; anything else counts as failed, and a figure
+//! with a failed request is void. What is sent was serialised beforehand.
 
 pub(crate) mod grpc;
 pub(crate) mod http;

@@ -89,8 +89,8 @@ impl Sidecar {
     }
 }
 
-/// Starts a sidecar, as a rule with one worker thread, as its contenders have one, imports the directory, and waits until a login
-/// is granted.
+/// Starts a sidecar, as a rule with one worker thread, as its contenders have one, imports the directory, and waits
+/// until a login is granted.
 ///
 /// # Errors
 /// It does not build, or start, or grant.

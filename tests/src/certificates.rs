@@ -1,5 +1,5 @@
-//! A site that takes client certificates: a stand-in for IGC-Sante with its revocation lists on a web server, and the folder
-//! in which the sidecar keeps what the mail servers of one root read.
+//! A site that takes client certificates: a stand-in for IGC-Sante with its revocation lists on a web server, and the
+//! folder in which the sidecar keeps what the mail servers of one root read.
 //!
 //! Owns that folder and the web server. Must never be trusted by anything but the servers that it is handed to.
 

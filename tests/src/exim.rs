@@ -1,8 +1,8 @@
 //! A real Exim, started with the very files an operator installs.
 //!
-//! Each server has its own folder in the Debian 13 root, its own ports, certificate, spool and mail. The sidecar's sockets
-//! for it are in that folder too, so the place comes before the sidecar and the sidecar before the server. Must never
-//! touch the host's own mail configuration, and must never outlive the test.
+//! Each server has its own folder in the Debian 13 root, its own ports, certificate, spool and mail. The sidecar's
+//! sockets for it are in that folder too, so the place comes before the sidecar and the sidecar before the server. Must
+//! never touch the host's own mail configuration, and must never outlive the test.
 
 mod files;
 

@@ -1,4 +1,5 @@
-//! What the acceptance tests, the demo and the benchmarks share: real servers, clients, and what a login must look like.
+//! What the acceptance tests, the demo and the benchmarks share: real servers, clients, and what a login must look
+//! like.
 //!
 //! Owns no rule of Octroi. Must never make a check weaker for one caller: what a server says is pinned in one place.
 #![allow(clippy::disallowed_methods, reason = "real servers are waited for in real time, always with a bound")]

@@ -50,7 +50,8 @@ pub fn wording(version: Version, mechanism: Mechanism, refusal: Refusal) -> (Str
         (Version::V2_3, Refusal::Denied | Refusal::NotAMember) => (Some("401"), FAILED),
         (Version::V2_4, Refusal::Denied) => (Some("401"), FAILED),
         (Version::V2_4, Refusal::BadName) => (Some("400"), FAILED),
-        // 2.3 looks at the name before the mechanism has anything to say; 2.4.1 shows no challenge where the token was good.
+        // 2.3 looks at the name before the mechanism has anything to say; 2.4.1 shows no challenge where the token was
+        // good.
         (Version::V2_3, Refusal::BadName) | (Version::V2_4, Refusal::NotAMember) | (_, Refusal::Vetoed) => {
             (None, FAILED)
         }

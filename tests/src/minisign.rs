@@ -1,4 +1,5 @@
-//! Signatures by the real minisign, as a signer of releases makes them. Keys have no password: nobody is there to type one.
+//! Signatures by the real minisign, as a signer of releases makes them. Keys have no password: nobody is there to type
+//! one.
 
 use std::fs;
 use std::path::Path;

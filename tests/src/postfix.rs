@@ -1,8 +1,8 @@
 //! A real Postfix, started with the very files an operator appends to `main.cf` and `master.cf`.
 //!
-//! Each server has its own folder, ports, queue, certificate and mail, so that several run at once, in the Debian 12 root. Its
-//! smtpd are confined to the queue directory, as Debian does. Must never touch the host's own mail server, and must never
-//! outlive the test.
+//! Each server has its own folder, ports, queue, certificate and mail, so that several run at once, in the Debian 12
+//! root. Its smtpd are confined to the queue directory, as Debian does. Must never touch the host's own mail server,
+//! and must never outlive the test.
 
 mod files;
 
@@ -154,7 +154,8 @@ impl Postfix {
         &self.folder
     }
 
-    /// The command that prints the parameters of a folder in [`Self::folder`], word by word, as this host has to call it.
+    /// The command that prints the parameters of a folder in [`Self::folder`], word by word, as this host has to call
+    /// it.
     pub fn postconf(&self, folder: &str) -> Result<Vec<String>> {
         let path = self.folder.join(folder);
         let seen_as = format!("/{}", path.strip_prefix(&self.root)?.display());

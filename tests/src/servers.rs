@@ -1,7 +1,8 @@
-//! Where real mail servers run: in Debian roots of their own, by chroot(8), as processes like any other of this machine.
+//! Where real mail servers run: in Debian roots of their own, by chroot(8), as processes like any other of this
+//! machine.
 //!
-//! Owns the roots, made once by `tests/servers/make-root.sh`, and a folder in one for each server. Must never touch a mail
-//! server of the host or its configuration, and must never let a server outlive the test.
+//! Owns the roots, made once by `tests/servers/make-root.sh`, and a folder in one for each server. Must never touch a
+//! mail server of the host or its configuration, and must never let a server outlive the test.
 
 mod supervisor;
 
@@ -125,8 +126,8 @@ pub(crate) fn greets(port: u16, begin: &[u8; 4]) -> bool {
         && &greeting == begin
 }
 
-/// Ports of 127.0.0.1 that were free a moment ago: another process may be quicker. Held together until all are known, so
-/// that no two are the same.
+/// Ports of 127.0.0.1 that were free a moment ago: another process may be quicker. Held together until all are known,
+/// so that no two are the same.
 pub(crate) fn free_ports<const N: usize>() -> Result<[u16; N]> {
     let listeners = [(); N].map(|()| octroi_psc::listen_on_a_free_port(Ipv4Addr::LOCALHOST.into()));
     let mut ports = [0; N];

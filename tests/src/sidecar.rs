@@ -55,8 +55,8 @@ impl Default for Settings {
     }
 }
 
-/// What ends the process and removes the folder once the pipe to it closes: with the sidecar, or with this program, however
-/// that ends. A sidecar that tests share is never dropped.
+/// What ends the process and removes the folder once the pipe to it closes: with the sidecar, or with this program,
+/// however that ends. A sidecar that tests share is never dropped.
 const WARDEN: &str = r#"trap '' INT TERM HUP
 read -r _
 [ ! -f "$1/pid" ] || kill -s KILL "$(cat "$1/pid")"
@@ -242,7 +242,8 @@ impl Sidecar {
         whole.lines().map(|line| serde_json::from_str(line).with_context(|| line.to_owned())).collect()
     }
 
-    /// The audit trail from its record `from` on, as soon as there is `enough`: the sidecar answers before it has written.
+    /// The audit trail from its record `from` on, as soon as there is `enough`: the sidecar answers before it has
+    /// written.
     pub async fn recorded(&self, from: usize, enough: impl Fn(&[Value]) -> bool) -> Result<Vec<Value>> {
         let deadline = Instant::now() + RECORDED_WITHIN;
         loop {

@@ -239,7 +239,8 @@ async fn tls(port: u16, pki: &Pki, versions: &[&'static SupportedProtocolVersion
     Ok(smtp)
 }
 
-/// Greeting, EHLO and STARTTLS in the clear, which leaves what was offered there. Nothing may follow the server's 220 before encryption begins.
+/// Greeting, EHLO and STARTTLS in the clear, which leaves what was offered there. Nothing may follow the server's 220
+/// before encryption begins.
 async fn start_tls(port: u16, pki: &Pki, versions: &[&'static SupportedProtocolVersion]) -> Result<Smtp> {
     let mut stream = BufReader::new(TcpStream::connect(("127.0.0.1", port)).await?);
     let mut clear = Vec::new();

@@ -9,8 +9,8 @@ use zeroize::Zeroizing;
 
 use crate::request::MAX;
 
-/// Reads descriptor 3 to its end, one byte beyond [`MAX`] at most, and closes it, as the interface asks. To be called once,
-/// before this process opens anything.
+/// Reads descriptor 3 to its end, one byte beyond [`MAX`] at most, and closes it, as the interface asks. To be called
+/// once, before this process opens anything.
 ///
 /// # Errors
 /// The descriptor is not open, or can't be read.

@@ -14,8 +14,8 @@ use crate::verdict::Refusal;
 /// Where the sidecar listens unless told otherwise: `[server] gate_socket` of octroi.toml.
 pub const SOCKET: &str = "/run/octroi/gate.sock";
 
-/// Longest wait for the sidecar. A redemption asks nobody and takes it a millisecond; Dovecot's login processes wait for
-/// two minutes and a half, and qmail's callers for longer.
+/// Longest wait for the sidecar. A redemption asks nobody and takes it a millisecond; Dovecot's login processes wait
+/// for two minutes and a half, and qmail's callers for longer.
 const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Redeems a password for a mailbox, which is then given as the directory writes it.

@@ -12,8 +12,8 @@ use crate::verdict::Refusal;
 /// Whose form of the interface is spoken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// Dovecot's: the reply program is Dovecot's `checkpassword-reply`, which carries `USER` and the fields that `EXTRA`
-    /// names back to it. Where the mail is, and as whom it is opened, is the userdb's affair.
+    /// Dovecot's: the reply program is Dovecot's `checkpassword-reply`, which carries `USER` and the fields that
+    /// `EXTRA` names back to it. Where the mail is, and as whom it is opened, is the userdb's affair.
     Dovecot,
     /// qmail's: the program goes on as the user and in the home.
     Qmail(Place),
@@ -29,7 +29,8 @@ pub struct Place {
 }
 
 impl Form {
-    /// Dovecot's where `ORIG_UID` stands in the environment: Dovecot sets it for its reply program, and nobody else does.
+    /// Dovecot's where `ORIG_UID` stands in the environment: Dovecot sets it for its reply program, and nobody else
+    /// does.
     ///
     /// # Errors
     /// [`Refusal::Misused`]: a place for Dovecot's form, or none for a process that runs as root.
@@ -48,8 +49,8 @@ impl Form {
     }
 }
 
-/// Whether the program could be run for this mailbox, as far as can be told before: a ticket must not be used up by what
-/// the operator has to mend.
+/// Whether the program could be run for this mailbox, as far as can be told before: a ticket must not be used up by
+/// what the operator has to mend.
 ///
 /// # Errors
 /// What is wrong with the program's place.

@@ -1,8 +1,8 @@
 //! `octroi-checkpassword`: redeems a login ticket where a mail server can only ask about a password.
 //!
-//! Speaks the checkpassword interface in its two forms, qmail's (cr.yp.to/checkpwd/interface.html) and Dovecot's 2.3: reads
-//! name and password from descriptor 3, asks the sidecar on `gate.sock`, and runs the program that it was given, or ends
-//! with a status that says why not. It decides nothing: a password that is no ticket is none of its affair.
+//! Speaks the checkpassword interface in its two forms, qmail's (cr.yp.to/checkpwd/interface.html) and Dovecot's 2.3:
+//! reads name and password from descriptor 3, asks the sidecar on `gate.sock`, and runs the program that it was given,
+//! or ends with a status that says why not. It decides nothing: a password that is no ticket is none of its affair.
 
 pub mod descriptor;
 pub mod gate;

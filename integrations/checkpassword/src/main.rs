@@ -13,8 +13,9 @@ use octroi_checkpassword::{descriptor, gate};
 
 /// Redeems a login ticket of Octroi, in the place of a checkpassword program.
 ///
-/// Reads name and password from descriptor 3, as Dovecot 2.3 and qmail write them. Runs PROGRAM once the ticket is redeemed;
-/// else ends with 1 (not a good ticket), 2 (misused) or 111 (nobody can say), and tells the reason on the error output.
+/// Reads name and password from descriptor 3, as Dovecot 2.3 and qmail write them. Runs PROGRAM once the ticket is
+/// redeemed; else ends with 1 (not a good ticket), 2 (misused) or 111 (nobody can say), and tells the reason on the
+/// error output.
 #[derive(Parser)]
 #[command(name = "octroi-checkpassword", version)]
 struct Arguments {

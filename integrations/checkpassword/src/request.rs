@@ -2,7 +2,8 @@
 
 use thiserror::Error;
 
-/// Most bytes that a caller may write, its NULs included: both qmail's interface and Dovecot (db-checkpassword.c) say so.
+/// Most bytes that a caller may write, its NULs included: both qmail's interface and Dovecot (db-checkpassword.c) say
+/// so.
 pub const MAX: usize = 512;
 
 /// How a written ticket begins.

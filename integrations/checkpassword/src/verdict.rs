@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-/// The end of an attempt that runs nothing. The text goes to the log; it holds nothing that the client sent as a secret.
+/// The end of an attempt that runs nothing. The text goes to the log; it holds nothing that the client sent as a
+/// secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// The password is not good: another database may be asked. Told where there is something to tell.

@@ -95,7 +95,8 @@ impl Workspace {
         ensure_target()?;
         let mut cargo = self.cargo();
         match artifact {
-            // The crate type given here replaces the one of the manifest: a library that is an rlib as well gets no LTO.
+            // The crate type given here replaces the one of the manifest: a library that is an rlib as well gets no
+            // LTO.
             Artifact::Library => cargo.args(["rustc", "--lib", "--crate-type", "cdylib"]),
             Artifact::Examples(names) => cargo.arg("build").args(names.iter().flat_map(|name| ["--example", name])),
         };
@@ -130,8 +131,8 @@ impl Workspace {
         cargo
     }
 
-    /// Flags of the guests, separated as `CARGO_ENCODED_RUSTFLAGS` wants them. Paths of this machine are cut out of panic
-    /// messages: the component is the same wherever it is built, and tells nothing of where that was.
+    /// Flags of the guests, separated as `CARGO_ENCODED_RUSTFLAGS` wants them. Paths of this machine are cut out of
+    /// panic messages: the component is the same wherever it is built, and tells nothing of where that was.
     fn rustflags(&self) -> OsString {
         let mut flags: Vec<OsString> = vec![
             "-Ctarget-feature=+simd128".into(),

@@ -1,7 +1,7 @@
 //! Builds policy components: from a crate of this workspace to the bytes of a component that imports nothing.
 //!
-//! Owns the one way in which guests are compiled, so that the embedded policy and the hostile guests of the tests differ
-//! in their code alone. A library for build scripts and tests; nothing of it runs in production.
+//! Owns the one way in which guests are compiled, so that the embedded policy and the hostile guests of the tests
+//! differ in their code alone. A library for build scripts and tests; nothing of it runs in production.
 
 mod cargo;
 mod script;

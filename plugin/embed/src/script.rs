@@ -63,7 +63,8 @@ const SOURCES: [&str; 8] = [
 ];
 
 impl Workspace {
-    /// Builds the honest policy: a component without imports, of at most [`MAX_POLICY_BYTES`], that carries its vectors.
+    /// Builds the honest policy: a component without imports, of at most [`MAX_POLICY_BYTES`], that carries its
+    /// vectors.
     ///
     /// # Errors
     /// When it can't be built, imports anything or is larger.

@@ -1,8 +1,8 @@
 //! Client certificates (AUTH_CLI): whether a structure's certificate opens a mailbox.
 //!
-//! Owns the rules of structure, validity, revocation, chain and mailbox: the Rust face of the WIT interface `certificate`.
-//! The mail server proved that the client holds the certificate's key; what is known of it comes in as facts. What is
-//! absent is never taken for what a rule wants.
+//! Owns the rules of structure, validity, revocation, chain and mailbox: the Rust face of the WIT interface
+//! `certificate`. The mail server proved that the client holds the certificate's key; what is known of it comes in as
+//! facts. What is absent is never taken for what a rule wants.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -108,9 +108,9 @@ impl Structures {
 ///
 /// The rules run in this order, and the first that fails names the reason: one structure, named as IGC-Santé does (type
 /// digit and identifier in the subject's OU; a certificate of a person has none); validity (RFC 5280 section 4.1.2.5);
-/// revocation (RFC 5280 section 5); a mailbox of that structure, ORG or APP (a certificate stands for no person); a chain
-/// that may open its domain; the mailbox's own list of certificates. That revocation is not known comes last: what is
-/// refused is refused whatever the lists say.
+/// revocation (RFC 5280 section 5); a mailbox of that structure, ORG or APP (a certificate stands for no person); a
+/// chain that may open its domain; the mailbox's own list of certificates. That revocation is not known comes last:
+/// what is refused is refused whatever the lists say.
 #[must_use]
 pub fn judge_certificate(settings: &Settings<'_>, request: &CertificateRequest, now: u64) -> CertificateVerdict {
     match check(settings.structures, request, now) {
@@ -169,8 +169,9 @@ fn structure(accepted: Structures, units: &[String]) -> Result<&str, Certificate
     if well_formed { Ok(unit) } else { Err(CertificateReason::StructureMalformed) }
 }
 
-/// Whether an identifier has the form of its type: FINESS (1, nine characters, Corsica's departments have a letter), SIREN
-/// (2, nine digits), SIRET (3, fourteen digits); the numbers of cabinets (0 by ADELI, 4 by RPPS) have no published length.
+/// Whether an identifier has the form of its type: FINESS (1, nine characters, Corsica's departments have a letter),
+/// SIREN (2, nine digits), SIRET (3, fourteen digits); the numbers of cabinets (0 by ADELI, 4 by RPPS) have no
+/// published length.
 fn is_identifier(digit: u8, identifier: &[u8]) -> bool {
     let digits = || identifier.iter().all(u8::is_ascii_digit);
     match digit {

@@ -91,7 +91,8 @@ impl<'p> Payload<'p> {
         })
     }
 
-    /// `sid` (OpenID Connect Front-Channel Logout), else Keycloak's older `session_state`; where both stand they are one.
+    /// `sid` (OpenID Connect Front-Channel Logout), else Keycloak's older `session_state`; where both stand they are
+    /// one.
     fn session(&self) -> Result<Option<String>, DenyReason> {
         match (self.name("sid")?, self.name("session_state")?) {
             (Some(sid), Some(state)) if sid != state => Err(DenyReason::SessionInconsistent),
@@ -111,8 +112,8 @@ impl<'p> Payload<'p> {
         }
     }
 
-    /// `acr` is in the accepted set. An empty set accepts all. Membership and not equality: `eidas1` is what clients ask
-    /// for, and the provider may answer with a higher level.
+    /// `acr` is in the accepted set. An empty set accepts all. Membership and not equality: `eidas1` is what clients
+    /// ask for, and the provider may answer with a higher level.
     ///
     /// # Errors
     /// `claim-missing`, `assurance-refused`, `token-malformed`.
@@ -137,8 +138,8 @@ impl<'p> Payload<'p> {
         (allowed && !settings.azp_deny.contains(&client)).then_some(()).ok_or(DenyReason::ClientRefused)
     }
 
-    /// `aud` names one of the configured audiences. Not asked where none is configured: tokens of Pro Santé Connect carry
-    /// no `aud`.
+    /// `aud` names one of the configured audiences. Not asked where none is configured: tokens of Pro Santé Connect
+    /// carry no `aud`.
     ///
     /// # Errors
     /// `claim-missing`, `audience-refused`, `token-malformed`.
@@ -158,7 +159,8 @@ impl<'p> Payload<'p> {
 
 /// The rules of time, in the order in which they are reported:
 /// - `now < exp + leeway` (RFC 7519 section 4.1.4);
-/// - `nbf`, `iat` and `auth_time` at most `now + leeway` (section 4.1.5; a later `auth_time` would stretch the session);
+/// - `nbf`, `iat` and `auth_time` at most `now + leeway` (section 4.1.5; a later `auth_time` would stretch the
+///   session);
 /// - `now < auth_time + session_max`, with `iat` in place of an absent `auth_time`: Pro Santé Connect ends a session
 ///   4 h after the person proved who they are. No leeway: against 4 h it means nothing.
 ///

@@ -1,7 +1,7 @@
 //! A token's outer form: JWS compact serialisation (RFC 7515 section 7.1) and its header.
 //!
-//! Owns the refusal of every other form and of every header that asks to be verified in a way the issuer did not publish
-//! (RFC 8725 sections 2 and 3). It never verifies: it says which part is signed, and with what it claims to be.
+//! Owns the refusal of every other form and of every header that asks to be verified in a way the issuer did not
+//! publish (RFC 8725 sections 2 and 3). It never verifies: it says which part is signed, and with what it claims to be.
 
 use alloc::string::String;
 use alloc::vec::Vec;

@@ -1,7 +1,7 @@
 //! The two questions of a login: what is to be proven (`open`), and what follows from the proof (`decide`).
 //!
-//! Owns the order of the rules and the binding of a person to mailboxes. It never trusts an unproven claim for more than
-//! asking about it.
+//! Owns the order of the rules and the binding of a person to mailboxes. It never trusts an unproven claim for more
+//! than asking about it.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -16,10 +16,10 @@ use crate::{address, identity, jws, sasl};
 
 /// Reads the attempt and says what to prove, or refuses at once.
 ///
-/// `now` in seconds since the epoch. All that can be refused without a signature is refused here, so that nonsense costs
-/// no cryptography and no call. The rules run in this order and the first that fails names the reason: mechanism, size and
-/// grammar of the message, mailbox, form and header of the token, issuer, type, times, session, assurance, client,
-/// audience, identity.
+/// `now` in seconds since the epoch. All that can be refused without a signature is refused here, so that nonsense
+/// costs no cryptography and no call. The rules run in this order and the first that fails names the reason: mechanism,
+/// size and grammar of the message, mailbox, form and header of the token, issuer, type, times, session, assurance,
+/// client, audience, identity.
 ///
 /// # Errors
 /// The reason of the refusal.
@@ -128,8 +128,8 @@ fn mailboxes_granted(asked: Option<&str>, listed: Vec<Mailbox>) -> Result<Vec<St
     Ok(open)
 }
 
-/// PER exactly its person: one listed for several persons is a fault of the directory and opens for none of them. ORG any
-/// of its list. APP never: software authenticates with a certificate.
+/// PER exactly its person: one listed for several persons is a fault of the directory and opens for none of them. ORG
+/// any of its list. APP never: software authenticates with a certificate.
 fn is_for_a_person(mailbox: &Mailbox) -> bool {
     match mailbox.kind {
         MailboxKind::Per => mailbox.persons == 1,

@@ -31,8 +31,8 @@ reasons! {
         MessageMalformed = "message-malformed",
         /// The SASL response exceeds [`crate::MAX_RESPONSE`] or the token [`crate::MAX_TOKEN`].
         TooLarge = "too-large",
-        /// Not a JWS in compact form (RFC 7515 section 7.1), or its JSON is broken, too deep, has a member twice, or gives
-        /// a claim another type than RFC 7519 does.
+        /// Not a JWS in compact form (RFC 7515 section 7.1), or its JSON is broken, too deep, has a member twice, or
+        /// gives a claim another type than RFC 7519 does.
         TokenMalformed = "token-malformed",
         /// Five parts: a JWE (RFC 7516 section 7.1).
         TokenEncrypted = "token-encrypted",

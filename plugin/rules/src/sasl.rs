@@ -95,8 +95,8 @@ fn oauthbearer(message: &[u8]) -> Option<Fields<'_>> {
     token.map(|token| Fields { token, user })
 }
 
-/// `n,a=user,` or `n,,`; `y` says that the client could bind channels but saw no offer. The outer `None` is a fault, the
-/// inner one an absent authorisation identity.
+/// `n,a=user,` or `n,,`; `y` says that the client could bind channels but saw no offer. The outer `None` is a fault,
+/// the inner one an absent authorisation identity.
 fn gs2_header(header: &[u8]) -> Option<Option<Cow<'_, [u8]>>> {
     let rest = header.strip_prefix(b"n,").or_else(|| header.strip_prefix(b"y,"))?;
     let identity = rest.strip_suffix(b",").filter(|identity| is_text(identity) && !identity.contains(&b','))?;
@@ -135,8 +135,8 @@ enum Spaces {
     Some,
 }
 
-/// Takes a field `NAME=Bearer TOKEN` and says where in the message the token stands. The scheme is compared without case
-/// (RFC 9110 section 11.1); the token is visible ASCII, which leaves its own grammar to its own reader.
+/// Takes a field `NAME=Bearer TOKEN` and says where in the message the token stands. The scheme is compared without
+/// case (RFC 9110 section 11.1); the token is visible ASCII, which leaves its own grammar to its own reader.
 fn bearer(cursor: &mut Cursor<'_>, name: &[u8], spaces: Spaces) -> Option<Range<usize>> {
     let end = cursor.at + cursor.peek()?.len();
     let value = cursor.field()?.strip_prefix(name)?;
@@ -149,8 +149,8 @@ fn bearer(cursor: &mut Cursor<'_>, name: &[u8], spaces: Spaces) -> Option<Range<
     (!token.is_empty() && token.iter().all(u8::is_ascii_graphic)).then(|| end - token.len()..end)
 }
 
-/// No control characters: what the mail server logs or forwards can't be forged from here. Bytes above ASCII pass, to be
-/// judged with the address.
+/// No control characters: what the mail server logs or forwards can't be forged from here. Bytes above ASCII pass, to
+/// be judged with the address.
 fn is_text(bytes: &[u8]) -> bool {
     !bytes.iter().any(u8::is_ascii_control)
 }

@@ -1,7 +1,7 @@
 //! Submission: whether a login may send this message.
 //!
-//! Owns the rules of the sender, the encryption and the recipients: the Rust face of the WIT interface `submission`. The
-//! login and the person's mailboxes come in proven. It never repairs an address: what it can't read it refuses.
+//! Owns the rules of the sender, the encryption and the recipients: the Rust face of the WIT interface `submission`.
+//! The login and the person's mailboxes come in proven. It never repairs an address: what it can't read it refuses.
 
 use alloc::string::String;
 use alloc::vec::Vec;

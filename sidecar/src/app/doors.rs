@@ -33,8 +33,8 @@ pub struct Running {
     doors: JoinSet<()>,
 }
 
-/// Time for every door to close. The doors for Dovecot and Postfix have five seconds of their own; gRPC has no limit for a
-/// client that does not answer.
+/// Time for every door to close. The doors for Dovecot and Postfix have five seconds of their own; gRPC has no limit
+/// for a client that does not answer.
 const GRACE: Duration = Duration::from_secs(8);
 
 /// Counters of one part, by name.

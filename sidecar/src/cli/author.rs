@@ -20,8 +20,8 @@ use self::candidate::Candidate;
 pub(super) struct Subject {
     /// A component, a folder with policy.wasm and perhaps settings.json, or `built-in`.
     component: PathBuf,
-    /// Its settings, in the place of the folder's settings.json. Vectors that bring settings are tried with theirs, as when
-    /// a release is staged; what neither says of issuers is made up.
+    /// Its settings, in the place of the folder's settings.json. Vectors that bring settings are tried with theirs, as
+    /// when a release is staged; what neither says of issuers is made up.
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
 }
@@ -70,7 +70,8 @@ pub(super) enum Command {
         a: PathBuf,
         /// The other one.
         b: PathBuf,
-        /// Vectors beside those that they carry, a file each. Settings that came with a policy go before the vectors' own.
+        /// Vectors beside those that they carry, a file each. Settings that came with a policy go before the vectors'
+        /// own.
         #[arg(long, value_name = "FILE")]
         vectors: Vec<PathBuf>,
         /// Prints JSON.
@@ -109,8 +110,8 @@ pub(super) fn run(command: Command, output: &mut impl Write) -> anyhow::Result<E
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What a terminal shows and does not obey: names and answers are those of a policy that nobody has vouched for. Escaped as
-/// JSON does (RFC 8259 section 7), so that JSON stays what it is.
+/// What a terminal shows and does not obey: names and answers are those of a policy that nobody has vouched for.
+/// Escaped as JSON does (RFC 8259 section 7), so that JSON stays what it is.
 fn plain(told: &[u8]) -> String {
     let mut plain = String::with_capacity(told.len());
     for character in String::from_utf8_lossy(told).chars() {

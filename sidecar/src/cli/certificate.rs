@@ -23,8 +23,8 @@ const SHOWN: usize = 100;
 pub(super) enum Command {
     /// Enrols the certificates of these files, all or none, and tells every problem with its remedy.
     ///
-    /// PEM with one or more certificates, or DER. Only certificates of structures (IGC-Sante ORG AUTH_CLI) whose authorities
-    /// a [[chain]] of the configuration names. Keep private keys out of the files: they are refused.
+    /// PEM with one or more certificates, or DER. Only certificates of structures (IGC-Sante ORG AUTH_CLI) whose
+    /// authorities a [[chain]] of the configuration names. Keep private keys out of the files: they are refused.
     Import {
         /// The files.
         #[arg(required = true, value_name = "FILE")]

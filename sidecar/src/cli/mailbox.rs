@@ -17,9 +17,9 @@ pub(super) enum Command {
     /// Header: address,kind,persons,aliases. Kinds: PER (exactly one person), ORG (at least one), APP (none). Persons
     /// and aliases are separated by |, identifiers of one person are joined by =.
     ///
-    /// Two more columns say which certificates open a mailbox (ORG and APP alone): structures, as in 318751275100020; and
-    /// certificates, which limits them to some: cn=NAME, issuer=NAME, sha256=FINGERPRINT, each as certificate list --long
-    /// prints it. Both are lists separated by |.
+    /// Two more columns say which certificates open a mailbox (ORG and APP alone): structures, as in 318751275100020;
+    /// and certificates, which limits them to some: cn=NAME, issuer=NAME, sha256=FINGERPRINT, each as certificate list
+    /// --long prints it. Both are lists separated by |.
     Import {
         /// The file; - reads the input.
         file: PathBuf,

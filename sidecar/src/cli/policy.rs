@@ -43,19 +43,21 @@ pub(super) enum Command {
     },
     /// Fetches a release, checks it and keeps it.
     ///
-    /// An image has one layer, the component: with the config of the CNCF's layout for WebAssembly, or any other. Its manifest
-    /// may hold the release's settings in the annotation fr.octroi.policy.settings, and minisign's signatures in
-    /// annotations whose keys begin with fr.octroi.policy.signature. (as in fr.octroi.policy.signature.officer). Signatures
-    /// that cosign sign --key attached to the image are taken along.
+    /// An image has one layer, the component: with the config of the CNCF's layout for WebAssembly, or any other. Its
+    /// manifest may hold the release's settings in the annotation fr.octroi.policy.settings, and minisign's signatures
+    /// in annotations whose keys begin with fr.octroi.policy.signature. (as in fr.octroi.policy.signature.officer).
+    /// Signatures that cosign sign --key attached to the image are taken along.
     Stage {
         #[command(flatten)]
         from: Source,
         #[command(flatten)]
         why: Why,
     },
-    /// Fetches a release and puts it into service, if its version is higher than every one that was in service: for timers.
+    /// Fetches a release and puts it into service, if its version is higher than every one that was in service: for
+    /// timers.
     ///
-    /// The one in service already: nothing is done, and that is no error. Going back is a step by hand: activate, rollback.
+    /// The one in service already: nothing is done, and that is no error. Going back is a step by hand: activate,
+    /// rollback.
     Update {
         #[command(flatten)]
         from: Source,

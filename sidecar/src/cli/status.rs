@@ -1,5 +1,5 @@
-//! `octroi status`: what the running sidecar is made of, in what state its providers and its revocation lists are, and what
-//! it counted.
+//! `octroi status`: what the running sidecar is made of, in what state its providers and its revocation lists are, and
+//! what it counted.
 
 mod revocation;
 

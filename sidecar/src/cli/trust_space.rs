@@ -12,7 +12,8 @@ use crate::proto::{ImportTrustSpaceRequest, ImportTrustSpaceResponse};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Replaces the list of the trust space by the national white list (XML), or changes nothing and tells every problem.
+    /// Replaces the list of the trust space by the national white list (XML), or changes nothing and tells every
+    /// problem.
     ///
     /// The list is published at <https://espacedeconfiance.mssante.fr/listeblanchemssante.xml>, whose certificate comes
     /// from IGC-Sante: that connection is what vouches for it. Once a day:

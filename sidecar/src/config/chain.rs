@@ -22,13 +22,13 @@ const MAX_FILE: u64 = 1024 * 1024;
 /// `[[chain]]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChainSettings {
-    /// `name`, `test` (default false: production), `mailbox_domains`, `imap_listen` (default none), and the authorities read
-    /// from `ca_files`.
+    /// `name`, `test` (default false: production), `mailbox_domains`, `imap_listen` (default none), and the authorities
+    /// read from `ca_files`.
     pub chain: Chain,
     /// `ca_files`: certificates of the authorities, PEM or DER. Required.
     pub ca_files: Vec<PathBuf>,
-    /// `crl_urls`: addresses of the revocation lists, one for each authority, in any order. http as well as https: lists are
-    /// signed (RFC 5280 section 8). Required.
+    /// `crl_urls`: addresses of the revocation lists, one for each authority, in any order. http as well as https:
+    /// lists are signed (RFC 5280 section 8). Required.
     pub crl_urls: Vec<Url>,
 }
 

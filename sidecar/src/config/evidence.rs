@@ -22,10 +22,11 @@ pub struct KeyHolding {
 /// `[introspection]`: how every issuer is asked about tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asking {
-    /// `max_degraded_seconds`: how long mode `preferred` may do without answers. Default 14 400 (four hours), 0 to 86 400.
+    /// `max_degraded_seconds`: how long mode `preferred` may do without answers. Default 14 400 (four hours), 0 to
+    /// 86 400.
     pub max_degraded: Duration,
-    /// `remember_active_seconds`: how long a yes is remembered, never beyond the token's `exp`; 0 switches every memory of
-    /// answers off. Default 10, 0 to 300.
+    /// `remember_active_seconds`: how long a yes is remembered, never beyond the token's `exp`; 0 switches every memory
+    /// of answers off. Default 10, 0 to 300.
     pub remember_active: Duration,
     /// `remember_inactive_seconds`: how long a no is remembered. Default 30, 0 to 300.
     pub remember_inactive: Duration,

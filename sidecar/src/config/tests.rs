@@ -34,8 +34,8 @@ fn parse(folder: &tempfile::TempDir, text: &str) -> Result<Config, Problems> {
     Config::parse(&folder.path().join("octroi.toml"), text)
 }
 
-/// The reference with every key active, but for those that exclude the one source of keys, or the one proof, that stays, and
-/// the one key of the signer.
+/// The reference with every key active, but for those that exclude the one source of keys, or the one proof, that
+/// stays, and the one key of the signer.
 fn full() -> String {
     let excluded = ["#discovery_url", "#jwks_url", "#client_key", "#client_certificate", "#cosign"];
     let lines = REFERENCE.lines().map(|line| match line.strip_prefix('#') {

@@ -1,7 +1,7 @@
 //! A second lock on Dovecot's side: a passwd-file with the structures whose certificates may be used at all.
 //!
-//! Dovecot asks the sidecar about every login by certificate; should that question ever be left out, a structure without
-//! a usable certificate is still turned away by Dovecot itself. It sees a changed file without a reload.
+//! Dovecot asks the sidecar about every login by certificate; should that question ever be left out, a structure
+//! without a usable certificate is still turned away by Dovecot itself. It sees a changed file without a reload.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

@@ -60,8 +60,8 @@ impl GateDoor {
         Self { judge, tickets, pseudonyms, readiness: Arc::new(is_ready) }
     }
 
-    /// Serves on `door` until `end`, with health and reflection. It serves whatever the health is: a decision that can't
-    /// be made is answered as an outage.
+    /// Serves on `door` until `end`, with health and reflection. It serves whatever the health is: a decision that
+    /// can't be made is answered as an outage.
     ///
     /// # Errors
     /// The transport failed.

@@ -91,7 +91,8 @@ struct Table {
 
 #[derive(Debug)]
 enum Slot {
-    /// Boxed: most slots are spent ones, twenty times as many as live ones, and a slot is as large as its largest variant.
+    /// Boxed: most slots are spent ones, twenty times as many as live ones, and a slot is as large as its largest
+    /// variant.
     Live(Box<Entry>),
     Used,
     Stale,

@@ -1,5 +1,5 @@
-//! Bad input at the doors for Postfix, over real sockets of both kinds: whatever comes, the answer is the protocol's error
-//! or a closed connection, and nothing is let in.
+//! Bad input at the doors for Postfix, over real sockets of both kinds: whatever comes, the answer is the protocol's
+//! error or a closed connection, and nothing is let in.
 
 mod crowds;
 mod logins;

@@ -68,8 +68,8 @@ impl Joins {
         Self { capacity: capacity.max(1), life_seconds, logins: Mutex::default() }
     }
 
-    /// Records the login, or the claim, on process `pid`, in the place of an earlier one. When the table is full the oldest login of
-    /// another process goes.
+    /// Records the login, or the claim, on process `pid`, in the place of an earlier one. When the table is full the
+    /// oldest login of another process goes.
     pub fn record(&self, pid: u32, login: impl Into<Joined>) {
         let login = login.into();
         let mut logins = self.logins();

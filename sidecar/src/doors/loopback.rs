@@ -1,8 +1,8 @@
 //! A TCP socket on loopback whose peers are known by user, though not by process: the kernel's table of sockets tells
 //! to whom the other end of a connection belongs (`/proc/self/net/tcp`, proc(5)), and only listed users get in.
 //!
-//! Nobody but this machine reaches a loopback address, so both ends stand in that table. What a unix socket tells beside
-//! the user, the process, it does not.
+//! Nobody but this machine reaches a loopback address, so both ends stand in that table. What a unix socket tells
+//! beside the user, the process, it does not.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -112,8 +112,8 @@ fn owner(theirs: SocketAddr, ours: SocketAddr) -> io::Result<Option<u32>> {
     Ok(None)
 }
 
-/// The user of a line of the table, if it is that of `row` and of a socket that somebody holds: what is left of a closed
-/// one has no inode, and the kernel then says root.
+/// The user of a line of the table, if it is that of `row` and of a socket that somebody holds: what is left of a
+/// closed one has no inode, and the kernel then says root.
 fn uid(line: &str, [local, remote]: &[String; 2]) -> Option<u32> {
     // sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode ...
     let mut fields = line.split_ascii_whitespace().skip(1);

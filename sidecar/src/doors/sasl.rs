@@ -1,5 +1,5 @@
-//! The SASL server for Postfix and Exim: Dovecot's auth protocol, version 1, with XOAUTH2 and OAUTHBEARER alone; or, on a
-//! socket of its own for a port that asks for client certificates, with EXTERNAL alone.
+//! The SASL server for Postfix and Exim: Dovecot's auth protocol, version 1, with XOAUTH2 and OAUTHBEARER alone; or, on
+//! a socket of its own for a port that asks for client certificates, with EXTERNAL alone.
 //!
 //! Mailbox and token arrive together in one message, which goes to the gate as it is. A good login is recorded durably
 //! and remembered under the mail server's process id before it is told. An outage closes the socket: the mail client

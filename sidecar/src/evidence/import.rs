@@ -180,8 +180,8 @@ fn read(file: &[u8], notes: &mut Notes) -> Vec<Line> {
     lines
 }
 
-/// The line on which a record stands. The reader takes it to start right behind the last one: within a CRLF, or at lines
-/// without anything.
+/// The line on which a record stands. The reader takes it to start right behind the last one: within a CRLF, or at
+/// lines without anything.
 fn line_of(start: &csv::Position, file: &[u8]) -> u64 {
     let from = usize::try_from(start.byte()).unwrap_or(usize::MAX);
     let between = file.get(from..).unwrap_or_default().iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));

@@ -156,13 +156,14 @@ pub enum AfterBadSignature {
     NewKey(Arc<VerifyingKey>),
     /// A fetch begun after the token was issued shows the same key, or none: the signature is bad.
     Confirmed,
-    /// The token is younger than what is known of the issuer's keys, and no fetch was due, or it failed: it may be signed
-    /// with a newer key.
+    /// The token is younger than what is known of the issuer's keys, and no fetch was due, or it failed: it may be
+    /// signed with a newer key.
     Unchecked,
 }
 
 impl Keys {
-    /// Starts with the keys of the copy on disk, if there is a good one, and fetches at once. Must be called within a Tokio runtime.
+    /// Starts with the keys of the copy on disk, if there is a good one, and fetches at once. Must be called within a
+    /// Tokio runtime.
     #[must_use]
     pub fn start(settings: KeySettings, source: KeySource, http: HttpClient) -> Self {
         Self::start_with(settings, Box::new(source::Fetcher { source, http }))
@@ -219,9 +220,10 @@ impl Keys {
         }
     }
 
-    /// Whether there is no such key, as far as can be said without asking: a fetch has shown it absent and no later news
-    /// can be had yet, or no key with such a name is ever taken into a set. Once there may be news the name is asked for
-    /// again: a provider's node that lags behind the one that signs must not cost its tokens more than the floor.
+    /// Whether there is no such key, as far as can be said without asking: a fetch has shown it absent and no later
+    /// news can be had yet, or no key with such a name is ever taken into a set. Once there may be news the name is
+    /// asked for again: a provider's node that lags behind the one that signs must not cost its tokens more than the
+    /// floor.
     #[must_use]
     pub fn knows_absent(&self, kid: Option<&str>, algorithm: Algorithm) -> bool {
         let inner = &*self.0.inner;
@@ -233,8 +235,8 @@ impl Keys {
     /// What to do about a signature that did not hold under `key`: the issuer may have new material under the same
     /// name. Makes at most one fetch for all, under the same floor as unknown keys.
     ///
-    /// `age`: for how long the token has existed at least, as it says itself (unproven: a lie can only cost its teller the
-    /// fetch). One that is older than the last answer of the issuer can't have been signed with a newer key.
+    /// `age`: for how long the token has existed at least, as it says itself (unproven: a lie can only cost its teller
+    /// the fetch). One that is older than the last answer of the issuer can't have been signed with a newer key.
     pub async fn refresh_after_bad_signature(&self, key: &VerifyingKey, age: Duration) -> AfterBadSignature {
         let inner = &*self.0.inner;
         if let Some(new) = inner.replaced(key) {

@@ -1,8 +1,8 @@
 //! The signatures that held a moment ago, so that a token seen before costs no second verification.
 //!
 //! Remembers that a signature held and what the rails read of that payload, which the same bytes say again: it judges
-//! nothing, and claims, times and mailboxes are judged every time. Only what held is remembered, so that bad tokens take
-//! no room here. A mail client opens several connections with one token.
+//! nothing, and claims, times and mailboxes are judged every time. Only what held is remembered, so that bad tokens
+//! take no room here. A mail client opens several connections with one token.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

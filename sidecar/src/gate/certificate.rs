@@ -1,8 +1,9 @@
-//! Client certificates (AUTH_CLI): does what the mail server tells of one open a mailbox? The policy judges, and rails hold.
+//! Client certificates (AUTH_CLI): does what the mail server tells of one open a mailbox? The policy judges, and rails
+//! hold.
 //!
-//! Nothing is awaited: the certificate's chain was verified by the mail server at its TLS handshake, and what it does not
-//! tell stands in the enrolment and the revocation lists. Whatever the policy says, no certificate opens a mailbox that the
-//! directory does not give to its structure, in a domain that its chain may not open, or once it was revoked.
+//! Nothing is awaited: the certificate's chain was verified by the mail server at its TLS handshake, and what it does
+//! not tell stands in the enrolment and the revocation lists. Whatever the policy says, no certificate opens a mailbox
+//! that the directory does not give to its structure, in a domain that its chain may not open, or once it was revoked.
 
 use std::net::IpAddr;
 
@@ -133,7 +134,7 @@ impl Gate {
         CertificateDecision { id, outcome }
     }
 
-    /// What the same certificate is worth now, for the mailbox that it opened, in the place that its message has. Recorded by the caller, who knows what it is
+    /// What the certificate is worth now for the mailbox that it opened. The caller records it, and knows what it is
     /// for.
     pub(super) fn certificate_stands(&self, certificate: Fingerprint, mailbox: &MailboxAddress) -> CertificateOutcome {
         let now = self.clock.now();

@@ -1,9 +1,10 @@
-//! The watch over a release that came a short while ago: does it fail on attempts that are proven to be a professional's?
+//! The watch over a release that came a short while ago: does it fail on attempts that are proven to be a
+//! professional's?
 //!
-//! Only those count, and each person once. Whoever can send bytes can make a bad policy trap, and must not be able to bring
-//! the policy before it back, which may be the one with the hole; nor may one professional, or who has their token, for a
-//! signature covers the token and nothing of what is sent around it. After the window nothing is taken back by itself: a
-//! policy that fails is `unavailable` and told.
+//! Only those count, and each person once. Whoever can send bytes can make a bad policy trap, and must not be able to
+//! bring the policy before it back, which may be the one with the hole; nor may one professional, or who has their
+//! token, for a signature covers the token and nothing of what is sent around it. After the window nothing is taken
+//! back by itself: a policy that fails is `unavailable` and told.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -224,8 +225,8 @@ impl Gate {
         }
     }
 
-    /// The person of the token that another policy finds in the attempt, where its signature holds under a key that is at
-    /// hand. For an attempt at which the policy in service failed before it could say where the token is.
+    /// The person of the token that another policy finds in the attempt, where its signature holds under a key that is
+    /// at hand. For an attempt at which the policy in service failed before it could say where the token is.
     fn person_under(&self, release: &Release, attempt: &Attempt, now: UnixSeconds) -> Option<String> {
         if !self.throttle.slowed_for(Work::Signature, attempt.client).is_zero() {
             return None;

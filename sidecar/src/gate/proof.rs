@@ -53,8 +53,8 @@ impl Gate {
             }
             Missing::NewerKey(key) => self.under_newer_key(&case, &key, facts).await,
         };
-        // A good token that comes before its key is charged with the bad ones: which it is shows only later, and a charge
-        // refuses nobody.
+        // A good token that comes before its key is charged with the bad ones: which it is shows only later, and a
+        // charge refuses nobody.
         if let Err(Outcome::Deny(DenyReason::SignatureInvalid) | Outcome::Unavailable(_)) = proven {
             self.throttle.charge(Work::Signature, attempt.client);
         }

@@ -56,8 +56,8 @@ impl Share {
     }
 }
 
-/// Where a person stands under a release, 0 to 99. Another release has others in its first per cents: they must not always
-/// be the same who try what is new.
+/// Where a person stands under a release, 0 to 99. Another release has others in its first per cents: they must not
+/// always be the same who try what is new.
 fn percentile(release: &str, identity: &str) -> u8 {
     let hash = digest(&SHA256, format!("{release}\n{identity}").as_bytes());
     let number = hash.as_ref().iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
@@ -90,8 +90,8 @@ impl Service {
 }
 
 impl Gate {
-    /// The policy that decides on an attempt: the one in service, unless another one decides for the person whom the one in
-    /// service reads from it. Nothing of that is proven yet; it chooses who decides, and nothing else.
+    /// The policy that decides on an attempt: the one in service, unless another one decides for the person whom the
+    /// one in service reads from it. Nothing of that is proven yet; it chooses who decides, and nothing else.
     pub(super) fn chosen(&self, service: &Service, asked: &login::Attempt) -> Arc<Release> {
         if service.partial.is_none() {
             return Arc::clone(&service.release);

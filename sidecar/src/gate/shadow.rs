@@ -1,8 +1,9 @@
 //! A release that answers beside the one in service, on the same attempts, and changes nothing.
 //!
-//! The request path does no more than to offer a copy of the attempt to a bounded queue. A thread of the lowest priority
-//! judges it again, for at most a tenth of one processor's time: what is proven is looked up, nothing is fetched, nobody is
-//! asked and nobody is charged. Kept are counts of differences and a few samples without anything of the person.
+//! The request path does no more than to offer a copy of the attempt to a bounded queue. A thread of the lowest
+//! priority judges it again, for at most a tenth of one processor's time: what is proven is looked up, nothing is
+//! fetched, nobody is asked and nobody is charged. Kept are counts of differences and a few samples without anything of
+//! the person.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -226,8 +227,8 @@ fn step_back() {
     }
 }
 
-/// Rests nine times as long as it worked: on a machine that is full of logins, a low priority alone would still cost them
-/// more than a shadow is worth.
+/// Rests nine times as long as it worked: on a machine that is full of logins, a low priority alone would still cost
+/// them more than a shadow is worth.
 fn look_on(gate: &Weak<Gate>, release: &Release, waiting: &Receiver<Live>, tally: &Tally) {
     let mut worked = Duration::ZERO;
     while let Ok(live) = waiting.recv() {

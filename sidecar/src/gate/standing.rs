@@ -1,7 +1,8 @@
 //! A decision that has to stand for a while: what it rested on, and the same judgement at a later moment.
 //!
 //! Nothing is proven again: the signature was verified over bytes that are gone by then, and the issuer was asked once.
-//! Everything that depends on time, on the directory or on the policy in service is judged anew, and every rail with it.
+//! Everything that depends on time, on the directory or on the policy in service is judged anew, and every rail with
+//! it.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Submission: may this login send this message? The policy judges, and a rail holds.
 //!
-//! Nothing is awaited: what the policy needs was proven at the login or stands in the directory. Whatever the policy says,
-//! nobody sends as an address that the directory does not give to the proven identity.
+//! Nothing is awaited: what the policy needs was proven at the login or stands in the directory. Whatever the policy
+//! says, nobody sends as an address that the directory does not give to the proven identity.
 
 use std::net::IpAddr;
 

@@ -44,7 +44,8 @@ impl std::fmt::Debug for Received {
 }
 
 impl Downloads {
-    /// A client whose calls are all done within `deadline` from now on. Trusts the system's roots and `extra_roots` (PEM).
+    /// A client whose calls are all done within `deadline` from now on. Trusts the system's roots and `extra_roots`
+    /// (PEM).
     ///
     /// # Errors
     /// [`HttpSetupError`]

@@ -1,5 +1,5 @@
-//! The recorded decisions on disk: two files, of which the older one is dropped as a whole, so that nothing is kept longer
-//! than a day and nothing grows beyond its bound.
+//! The recorded decisions on disk: two files, of which the older one is dropped as a whole, so that nothing is kept
+//! longer than a day and nothing grows beyond its bound.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};

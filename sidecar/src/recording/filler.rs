@@ -32,8 +32,8 @@ pub(super) fn token(shown: &[u8]) -> Option<String> {
     Some(parts.join("."))
 }
 
-/// A SASL message (base64) without its token's signature, in base64 again. `None`: it is not base64, or not one token in a
-/// message without anything else that could be one.
+/// A SASL message (base64) without its token's signature, in base64 again. `None`: it is not base64, or not one token
+/// in a message without anything else that could be one.
 pub(super) fn message(response: &[u8]) -> Option<String> {
     let message = STANDARD.decode(response).ok()?;
     let text = std::str::from_utf8(&message).ok()?;
@@ -49,7 +49,8 @@ pub(super) fn message(response: &[u8]) -> Option<String> {
 
 /// A token's own dots are not counted in: two of its parts side by side are longer still.
 pub(super) fn is_short(text: &str) -> bool {
-    // The whole of it is shorter than an RSA signature, the usual one: cut into many runs it must not come through either.
+    // The whole of it is shorter than an RSA signature, the usual one: cut into many runs it must not come through
+    // either.
     text.len() < 342 && text.split(|c: char| !c.is_ascii() || !is_token(c as u8)).all(|run| run.len() < RUN)
 }
 
@@ -91,7 +92,8 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Whatever stands around the token: nothing that is recorded has a piece of the signature that is worth anything.
+        /// Whatever stands around the token: nothing that is recorded has a piece of the signature that is worth
+        /// anything.
         #[test]
         fn no_piece_of_a_signature_comes_through(pieces in proptest::collection::vec(0..12_usize, 1..12)) {
             let signature = "c2lnbmF0dXJl".repeat(28);

@@ -47,7 +47,8 @@ pub enum ReplayError {
     Disk(#[from] io::Error),
 }
 
-/// Shows what is recorded in `folder`, within the day before `now`, to a policy. Blocks; some tens of microseconds a decision.
+/// Shows what is recorded in `folder`, within the day before `now`, to a policy. Blocks; some tens of microseconds a
+/// decision.
 ///
 /// # Errors
 /// [`ReplayError`]

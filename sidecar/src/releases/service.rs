@@ -68,7 +68,8 @@ impl Releases {
         Ok(Service { release, partial, probation })
     }
 
-    /// The watch over a release that came at `since`: the one that is there already, with what it counted, or a new one.
+    /// The watch over a release that came at `since`: the one that is there already, with what it counted, or a new
+    /// one.
     fn watch(&self, release: &Release, previous: Option<Arc<Release>>, since: u64) -> Arc<Probation> {
         let settings = self.parts.probation;
         // Without a window, and without anything to take its place, it is still watched, and told.

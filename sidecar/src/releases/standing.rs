@@ -234,8 +234,8 @@ impl Standing {
         Ok(self)
     }
 
-    /// Back by one step: to one policy for all where another one decides for some, else to what was in service before. A
-    /// second time there is nothing to go back to: who types it twice must not get the bad release again.
+    /// Back by one step: to one policy for all where another one decides for some, else to what was in service before.
+    /// A second time there is nothing to go back to: who types it twice must not get the bad release again.
     ///
     /// # Errors
     /// [`Refusal::NothingBefore`]

@@ -8,7 +8,8 @@ use url::Url;
 
 use crate::policy::Digest;
 
-/// Longest repository, characters (Docker's limit; the distribution specification asks for no more than 255 with the host).
+/// Longest repository, characters (Docker's limit; the distribution specification asks for no more than 255 with the
+/// host).
 const MAX_REPOSITORY: usize = 255;
 /// Longest tag, characters (OCI distribution specification, "pulling manifests").
 const MAX_TAG: usize = 128;

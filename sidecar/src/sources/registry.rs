@@ -1,7 +1,7 @@
 //! One repository of a registry, read over the distribution API (OCI distribution specification, "pull").
 //!
-//! Written on this project's own client: every answer has a limit while it is read, the manifest of a hostile registry as
-//! well as the token of a hostile token server; a password goes over TLS alone; and redirects are looked at first.
+//! Written on this project's own client: every answer has a limit while it is read, the manifest of a hostile registry
+//! as well as the token of a hostile token server; a password goes over TLS alone; and redirects are looked at first.
 
 use serde::Deserialize;
 use url::Url;

@@ -47,20 +47,22 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Nothing was changed.
     async fn replace_trust_space(&self, list: TrustList) -> Result<(), StoreError>;
 
-    /// Every certificate that was ever enrolled, in the order of fingerprints. One that is not what its fingerprint says
-    /// is told in the log and left out.
+    /// Every certificate that was ever enrolled, in the order of fingerprints. One that is not what its fingerprint
+    /// says is told in the log and left out.
     ///
     /// # Errors
     /// The store can't be read.
     async fn load_certificates(&self) -> Result<StoredCertificates, StoreError>;
 
-    /// Adds certificates, entirely or not at all. One that is there already keeps its dates, that of its withdrawal too.
+    /// Adds certificates, entirely or not at all. One that is there already keeps its dates, that of its withdrawal
+    /// too.
     ///
     /// # Errors
     /// Nothing was changed.
     async fn enrol(&self, certificates: Vec<StoredCertificate>) -> Result<(), StoreError>;
 
-    /// Marks a certificate as withdrawn, for good. Whether it did: `false` where it is not there, or is withdrawn already.
+    /// Marks a certificate as withdrawn, for good. Whether it did: `false` where it is not there, or is withdrawn
+    /// already.
     ///
     /// # Errors
     /// Nothing was changed.

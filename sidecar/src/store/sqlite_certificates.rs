@@ -30,7 +30,8 @@ pub(super) fn load(connection: &Connection) -> Result<StoredCertificates, StoreE
     Ok(found)
 }
 
-/// Adds certificates in one transaction; those that are there keep their dates, and what was damaged of them is whole again.
+/// Adds certificates in one transaction; those that are there keep their dates, and what was damaged of them is whole
+/// again.
 pub(super) fn enrol(connection: &mut Connection, certificates: &[StoredCertificate]) -> Result<(), StoreError> {
     let transaction = connection.transaction()?;
     {

@@ -1,7 +1,7 @@
 //! The table of tickets: bounded, in memory alone, and a hash is all that it knows of a ticket.
 //!
-//! A full table issues nothing more until a ticket is redeemed or has expired. It never drops a live one: its holder was
-//! told that it is good, and would be refused for the sake of whoever floods. So that no person can fill it alone,
+//! A full table issues nothing more until a ticket is redeemed or has expired. It never drops a live one: its holder
+//! was told that it is good, and would be refused for the sake of whoever floods. So that no person can fill it alone,
 //! each may hold a few tickets at one moment.
 
 use std::collections::{HashMap, VecDeque};

@@ -14,8 +14,8 @@ const EMPTY: &str = "decision-empty-call";
 /// The ids of this module.
 pub(super) const IDS: [&str; 3] = [SEEN, WHOLE, EMPTY];
 
-/// Measures the shipped gate on tokens that it knows, beside one call of a guest that refuses at once (a fresh instance,
-/// the same attempt handed in), and beside the gate that verifies each time.
+/// Measures the shipped gate on tokens that it knows, beside one call of a guest that refuses at once (a fresh
+/// instance, the same attempt handed in), and beside the gate that verifies each time.
 ///
 /// # Errors
 /// A good token is not granted.

@@ -1,7 +1,7 @@
 //! A hundred swaps of the policy while eight clients log in over gRPC and one by IMAP on a real Dovecot.
 //!
-//! One policy grants what the clients show, the other one refuses it; both grant what the IMAP client shows. Every answer
-//! must be the one of the policy under which it was recorded.
+//! One policy grants what the clients show, the other one refuses it; both grant what the IMAP client shows. Every
+//! answer must be the one of the policy under which it was recorded.
 
 use std::collections::HashMap;
 use std::rc::Rc;

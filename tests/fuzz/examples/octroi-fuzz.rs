@@ -1,4 +1,5 @@
-//! One target under libFuzzer: `OCTROI_FUZZ_TARGET` names it, `OCTROI_FUZZ_CORPUS` the folder to which its seeds are added.
+//! One target under libFuzzer: `OCTROI_FUZZ_TARGET` names it, `OCTROI_FUZZ_CORPUS` the folder to which its seeds are
+//! added.
 #![no_main]
 #![allow(clippy::expect_used, clippy::panic, reason = "called wrongly, there is nothing to run")]
 

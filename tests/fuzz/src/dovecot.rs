@@ -84,8 +84,8 @@ pub(crate) fn policy(bytes: &[u8]) {
     assert!(matches!(door.report(&body).0, 200 | 400));
 }
 
-/// JSON that the strict reading can't hold, and that one who passes over the member need not: half of a surrogate pair, a
-/// number beyond a double, deep nesting.
+/// JSON that the strict reading can't hold, and that one who passes over the member need not: half of a surrogate pair,
+/// a number beyond a double, deep nesting.
 fn is_beyond_us(error: &serde_json::Error) -> bool {
     let error = error.to_string();
     ["hex escape", "number out of range", "recursion limit"].iter().any(|limit| error.contains(limit))

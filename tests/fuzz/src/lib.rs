@@ -1,8 +1,10 @@
-//! Fuzz targets: what reads bytes from outside, held against a second, strict reading that was written for nothing else.
+//! Fuzz targets: what reads bytes from outside, held against a second, strict reading that was written for nothing
+//! else.
 //!
-//! A target is a function of bytes that panics where a promise is broken. `make fuzz` lets libFuzzer look for such bytes,
-//! guided by the code that they reach; `make test` runs the same functions over the seeds and over what a fixed rule makes
-//! of them. Must never be loosened to let an answer pass: what the strict reading refuses, nothing may accept.
+//! A target is a function of bytes that panics where a promise is broken. `make fuzz` lets libFuzzer look for such
+//! bytes, guided by the code that they reach; `make test` runs the same functions over the seeds and over what a fixed
+//! rule makes of them. Must never be loosened to let an answer pass: what the strict reading refuses, nothing may
+//! accept.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

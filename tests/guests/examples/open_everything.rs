@@ -1,5 +1,5 @@
-//! Opens whatever mailbox is asked for to whatever certificate is shown, and lets every structure send as anybody. Logins
-//! with tokens stay honest.
+//! Opens whatever mailbox is asked for to whatever certificate is shown, and lets every structure send as anybody.
+//! Logins with tokens stay honest.
 
 use octroi_guests::{Hostile, Seconds, certificate, hostile, submission};
 

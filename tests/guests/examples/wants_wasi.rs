@@ -1,4 +1,5 @@
-//! Wants WASI, as a component does that is built for the usual target. Honest otherwise, and to be refused when it is loaded.
+//! Wants WASI, as a component does that is built for the usual target. Honest otherwise, and to be refused when it is
+//! loaded.
 
 use octroi_guests::{Attempt, Hostile, Inquiry, Refusal, Seconds, honest_open, hostile};
 

@@ -7,8 +7,8 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
 use crate::login::{Attempt, Credentials};
 
-/// The attempt with those dates of the token's payload replaced by `date`, as far as they have as many digits. What can't
-/// be read stays as it is.
+/// The attempt with those dates of the token's payload replaced by `date`, as far as they have as many digits. What
+/// can't be read stays as it is.
 #[must_use]
 pub fn redated(attempt: &Attempt, names: &[&str], date: u64) -> Attempt {
     let mut forged = attempt.clone();

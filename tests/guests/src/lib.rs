@@ -1,7 +1,7 @@
 //! What hostile policies have in common: the honest policy to borrow from, and the people they wrong.
 //!
-//! Each example breaks one thing and leaves the rest honest, so that the one rail meant for it must hold. Built for wasm32
-//! alone; never part of what is shipped.
+//! Each example breaks one thing and leaves the rest honest, so that the one rail meant for it must hold. Built for
+//! wasm32 alone; never part of what is shipped.
 
 mod forge;
 

@@ -1,8 +1,8 @@
 //! A stand-in for IGC-Sante: a root, the authority for organisations below it, their certificates and their revocation
 //! lists, made on demand and kept in memory.
 //!
-//! Names are shaped like IGC-Sante's; keys are new each time, so nothing that is made here is trusted by anything but the
-//! test that made it. Two stand-ins of the same names are each other's impostor.
+//! Names are shaped like IGC-Sante's; keys are new each time, so nothing that is made here is trusted by anything but
+//! the test that made it. Two stand-ins of the same names are each other's impostor.
 
 mod authority;
 mod clock;
@@ -169,8 +169,8 @@ impl Igc {
         [self.organisations.pem(), self.root.pem()].concat()
     }
 
-    /// The authorities with a list of each in PEM, both from yesterday until in a month: for a mail server that looks at
-    /// lists.
+    /// The authorities with a list of each in PEM, both from yesterday until in a month: for a mail server that looks
+    /// at lists.
     ///
     /// # Errors
     /// The library's.

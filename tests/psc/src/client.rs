@@ -1,7 +1,7 @@
 //! Clients that the stand-in knows: software that logs people in, and operators that introspect.
 //!
-//! Owns what a request shows of its client (RFC 6749 section 2.3.1, RFC 7523 section 2.2, RFC 8705 section 2). A secret is
-//! compared and never shown.
+//! Owns what a request shows of its client (RFC 6749 section 2.3.1, RFC 7523 section 2.2, RFC 8705 section 2). A secret
+//! is compared and never shown.
 
 use anyhow::Result;
 use base64::Engine;
@@ -27,8 +27,8 @@ pub struct Client {
     pub secret: Option<String>,
     /// Public key, a JWK with `alg`, of the assertions with which it shows itself (`private_key_jwt`).
     pub key: Option<Value>,
-    /// SHA-256 of the certificate (DER) with which it shows itself (`tls_client_auth`). A client with none of the three is
-    /// a public one, which can't introspect.
+    /// SHA-256 of the certificate (DER) with which it shows itself (`tls_client_auth`). A client with none of the three
+    /// is a public one, which can't introspect.
     pub certificate: Option<Vec<u8>>,
     /// Whether introspection tells this client the truth. Where it is false every token is called inactive, as
     /// Keycloak does to a caller that is not in the token's audience.

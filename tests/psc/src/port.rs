@@ -11,8 +11,8 @@ const USUAL_RANGE_START: u16 = 32_768;
 const LOWEST: u16 = 10_240;
 
 /// Listens on a free port that no connection of this machine is given as its own: below the range of source ports. The
-/// port 0 of bind(2) chooses within that range, and a connection that takes the port while the server is stopped keeps it
-/// from coming back.
+/// port 0 of bind(2) chooses within that range, and a connection that takes the port while the server is stopped keeps
+/// it from coming back.
 ///
 /// # Errors
 /// None of a thousand ports is free.

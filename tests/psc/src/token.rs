@@ -138,8 +138,8 @@ impl Token {
         self.claim("iat", at).claim("auth_time", at).claim("exp", at + ACCESS_LIFETIME)
     }
 
-    /// Issued before the keys were last asked for, and not yet expired: such a token can't be signed with a key that nobody
-    /// has seen yet, so that a signature that does not hold is bad for certain.
+    /// Issued before the keys were last asked for, and not yet expired: such a token can't be signed with a key that
+    /// nobody has seen yet, so that a signature that does not hold is bad for certain.
     pub(crate) fn of_a_while_ago(self) -> Self {
         let at = self.now.saturating_sub(ACCESS_LIFETIME / 2);
         self.claim("iat", at)

@@ -1,6 +1,8 @@
-//! The folder of one Exim: the operator's very files with this server's ports and sockets, its certificate and its mail.
+//! The folder of one Exim: the operator's very files with this server's ports and sockets, its certificate and its
+//! mail.
 //!
-//! Owns what is written below that folder. Must never change an operator's file in any other place than the site's lines.
+//! Owns what is written below that folder. Must never change an operator's file in any other place than the site's
+//! lines.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, chown};

@@ -37,8 +37,8 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// `NO [CODE] text`: what a test pins. Capabilities are left out, they are not an answer; so are the host and the time that
-    /// Dovecot adds to a failure of its own, `[host:2026-01-31 12:00:00]`.
+    /// `NO [CODE] text`: what a test pins. Capabilities are left out, they are not an answer; so are the host and the
+    /// time that Dovecot adds to a failure of its own, `[host:2026-01-31 12:00:00]`.
     pub fn line(&self) -> String {
         let status = match self.status {
             Status::Ok => "OK",

@@ -1,4 +1,5 @@
-//! The folder of one test server: Debian's own `master.cf`, a site's `main.cf`, and behind each the operator's very file.
+//! The folder of one test server: Debian's own `master.cf`, a site's `main.cf`, and behind each the operator's very
+//! file.
 //!
 //! Owns what is written below that folder. Must never change a shipped file in any other place than the ports, and the
 //! number of processes where a test wants one.

@@ -1,7 +1,7 @@
 //! Mail clients that nobody here wrote, each brought to the one shape of what it was told.
 //!
-//! Owns their command lines. Must never put a token into an argument: other users of a machine can read those. swaks is not
-//! among them: that of Debian 13 (20240103) knows neither XOAUTH2 nor OAUTHBEARER.
+//! Owns their command lines. Must never put a token into an argument: other users of a machine can read those. swaks is
+//! not among them: that of Debian 13 (20240103) knows neither XOAUTH2 nor OAUTHBEARER.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,4 +1,5 @@
-//! Client certificates with the real programs: enrolled, listed, withdrawn, kept over a kill, and refused where they must be.
+//! Client certificates with the real programs: enrolled, listed, withdrawn, kept over a kill, and refused where they
+//! must be.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,7 +1,7 @@
 //! `octroi check` as an operator runs it: the real program, before the real sidecar, provider and servers.
 //!
-//! Owns the stage of its own, whose servers and sidecar stay as they should be, and reads what the program prints. Every
-//! run is searched for what must not be printed.
+//! Owns the stage of its own, whose servers and sidecar stay as they should be, and reads what the program prints.
+//! Every run is searched for what must not be printed.
 
 use std::fmt::Write as _;
 use std::fs;

@@ -1,4 +1,5 @@
-//! The handle that joins a judged token to the login made of it: good once, for a mailbox of its set, and for nothing else.
+//! The handle that joins a judged token to the login made of it: good once, for a mailbox of its set, and for nothing
+//! else.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;

@@ -37,8 +37,8 @@ fn sasl(message: &str) -> AuthenticateRequest {
     }
 }
 
-/// A good token, bare and by XOAUTH2, an expired one, one with a bad signature, one that is none, and a message in which a
-/// token could hide: all that was shown, and how many of it can be recorded.
+/// A good token, bare and by XOAUTH2, an expired one, one with a bad signature, one that is none, and a message in
+/// which a token could hide: all that was shown, and how many of it can be recorded.
 async fn logins(stage: &Stage) -> Result<(Vec<String>, usize)> {
     let deviant = |deviation| anyhow::Ok(stage.psc.token(&doctor_one()).deviate(deviation).context("none")?.mint());
     let good = stage.psc.token(&doctor_one()).mint();

@@ -1,5 +1,5 @@
-//! The life of a policy with the real programs: staged, put into service, taken back, after a restart, and refused where
-//! it must be.
+//! The life of a policy with the real programs: staged, put into service, taken back, after a restart, and refused
+//! where it must be.
 
 use std::fs;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! A login and a message at the doors for Postfix over TCP, spoken to as Postfix speaks, and the trust space's list that
-//! recipients are held against.
+//! A login and a message at the doors for Postfix over TCP, spoken to as Postfix speaks, and the trust space's list
+//! that recipients are held against.
 //!
 //! Owns a sidecar for each test. Must never be what the servers themselves are tested with.
 

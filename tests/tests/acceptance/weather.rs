@@ -1,6 +1,7 @@
 //! A stage for bad days: three providers, one for each introspection mode, a sidecar that believes all, and one server.
 //!
-//! Owns one stage a version, lent to one test at a time and mended before it is lent. Must never be used by two at once.
+//! Owns one stage a version, lent to one test at a time and mended before it is lent. Must never be used by two at
+//! once.
 
 use std::sync::LazyLock;
 

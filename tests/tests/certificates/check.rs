@@ -1,5 +1,5 @@
-//! `octroi check` on a site that takes certificates, as an operator runs it: the real program, on the settings that each
-//! version's own `doveconf` prints. Each row is what a careless site did to files that were right.
+//! `octroi check` on a site that takes certificates, as an operator runs it: the real program, on the settings that
+//! each version's own `doveconf` prints. Each row is what a careless site did to files that were right.
 
 use std::fs;
 use std::process::{Command, Stdio};

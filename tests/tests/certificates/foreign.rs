@@ -1,5 +1,5 @@
-//! Mail clients that nobody here wrote, with a certificate: curl, Python's imaplib and smtplib, and what Thunderbird sends
-//! for "TLS certificate": EXTERNAL with the account's user name as authorization identity.
+//! Mail clients that nobody here wrote, with a certificate: curl, Python's imaplib and smtplib, and what Thunderbird
+//! sends for "TLS certificate": EXTERNAL with the account's user name as authorization identity.
 
 use anyhow::{Result, ensure};
 use octroi_tests::certificates::ADDRESS;

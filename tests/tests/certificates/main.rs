@@ -1,8 +1,8 @@
-//! The suite of client certificates (AUTH_CLI): real Dovecot 2.3 and 2.4 and a real Postfix with the shipped files, before
-//! the real sidecar, with certificates and revocation lists of a stand-in for IGC-Sante.
+//! The suite of client certificates (AUTH_CLI): real Dovecot 2.3 and 2.4 and a real Postfix with the shipped files,
+//! before the real sidecar, with certificates and revocation lists of a stand-in for IGC-Sante.
 //!
-//! Owns every process that it starts. Must never ask the sidecar's own code what the right answer is: replies stand here as
-//! they are promised to operators.
+//! Owns every process that it starts. Must never ask the sidecar's own code what the right answer is: replies stand
+//! here as they are promised to operators.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

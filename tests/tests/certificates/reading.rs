@@ -1,4 +1,5 @@
-//! IMAP with EXTERNAL on both versions of Dovecot: whose mailbox a certificate opens, and everything else that is tried.
+//! IMAP with EXTERNAL on both versions of Dovecot: whose mailbox a certificate opens, and everything else that is
+//! tried.
 
 use anyhow::{Result, ensure};
 use octroi_tests::imap::{Imap, Security};
@@ -71,7 +72,8 @@ async fn what_dovecot_takes_for_no_certificate_opens_nothing() -> Result<()> {
             let name = shown.map(|leaf| leaf.fingerprint.clone()).unwrap_or_default();
             ensure!(said == FAILED, "{version:?} {name}: {said}");
         }
-        // Nobody was even asked: the sidecar's own list is the second lock. A login that it is asked about comes behind.
+        // Nobody was even asked: the sidecar's own list is the second lock. A login that it is asked about comes
+        // behind.
         let before = |record: &Value| record["event"] == "certificate-login" && record["mailbox"] == VERROU;
         stage.is_opened(&leaves.good, VERROU).await?;
         let records = stage.sidecar.recorded(0, |records| records.iter().any(before)).await?;

@@ -1,5 +1,5 @@
-//! Revocation on the real servers: a list that takes a certificate back, lists that can't be had, and an operator who lets
-//! things go on.
+//! Revocation on the real servers: a list that takes a certificate back, lists that can't be had, and an operator who
+//! lets things go on.
 
 use anyhow::{Result, ensure};
 use octroi_igc::DAY;

@@ -1,7 +1,7 @@
 //! A site with certificates: stand-ins, sidecar and servers that tests share, and what a login must look like on them.
 //!
-//! Owns one stage of each version for all tests that leave it as it is. Must never be stopped or reconfigured by a test that
-//! shares it.
+//! Owns one stage of each version for all tests that leave it as it is. Must never be stopped or reconfigured by a test
+//! that shares it.
 
 use std::fs;
 use std::process::Output;
@@ -222,8 +222,8 @@ impl Stage {
         Ok(reply.line())
     }
 
-    /// The first record of this event about this mailbox with this outcome, as soon as it is written. Where the stage is
-    /// shared, no other test may ask for the mailbox: tests run side by side.
+    /// The first record of this event about this mailbox with this outcome, as soon as it is written. Where the stage
+    /// is shared, no other test may ask for the mailbox: tests run side by side.
     pub(crate) async fn decided(&self, event: &str, mailbox: &str, outcome: &str) -> Result<Value> {
         let is =
             |record: &&Value| record["event"] == event && record["mailbox"] == mailbox && record["outcome"] == outcome;

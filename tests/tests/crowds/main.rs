@@ -1,6 +1,6 @@
-//! Crowds at the sockets of sending (SASL server, policy delegation, `gate.sock`) of the real program: idle connections by
-//! the thousand, clients that write a byte a second, floods of what no client may say. Memory stays flat, and whoever
-//! belongs there is served.
+//! Crowds at the sockets of sending (SASL server, policy delegation, `gate.sock`) of the real program: idle connections
+//! by the thousand, clients that write a byte a second, floods of what no client may say. Memory stays flat, and
+//! whoever belongs there is served.
 //!
 //! Owns the bounds. They are for the worst moment and not for the middle one, and stand far above what was measured.
 #![allow(

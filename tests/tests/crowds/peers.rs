@@ -35,8 +35,8 @@ impl Door {
         }
     }
 
-    /// What no client may say: nonsense without an end, a NUL, a command out of order, and each of these after others that
-    /// are good.
+    /// What no client may say: nonsense without an end, a NUL, a command out of order, and each of these after others
+    /// that are good.
     pub(crate) fn broken(self, number: usize) -> Vec<u8> {
         let good: &[u8] = match self {
             Self::Sasl => b"VERSION\t1\t0\nCPID\t1\nAUTH\t1\tPLAIN\tresp=AA==\n",

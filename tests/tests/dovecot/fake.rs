@@ -1,4 +1,5 @@
-//! Both doors in the sidecar's place, to answer what a sound sidecar never would: the configuration must hold by itself.
+//! Both doors in the sidecar's place, to answer what a sound sidecar never would: the configuration must hold by
+//! itself.
 //!
 //! Owns a thread and a port. Must never be lenient about what Dovecot sends: secret, method and form are checked.
 

@@ -1,6 +1,7 @@
 //! Sites that are not as the instructions want them, and doors that are gone: never an accept.
 //!
-//! Owns a server for each case. Must never weaken a case to "refused somehow" where a site's operator has to read the words.
+//! Owns a server for each case. Must never weaken a case to "refused somehow" where a site's operator has to read the
+//! words.
 
 use std::net::TcpListener;
 

@@ -1,6 +1,7 @@
 //! A server and the doors behind it.
 //!
-//! Owns one shared stage a version, for the tests that leave it as it is. Must never be changed by a test that shares it.
+//! Owns one shared stage a version, for the tests that leave it as it is. Must never be changed by a test that shares
+//! it.
 
 use std::sync::LazyLock;
 

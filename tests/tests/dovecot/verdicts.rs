@@ -1,4 +1,5 @@
-//! The auth-policy door has the last word: whatever it says other than yes, and whenever it says nothing, nobody gets in.
+//! The auth-policy door has the last word: whatever it says other than yes, and whenever it says nothing, nobody gets
+//! in.
 //!
 //! Must never let a refusal here pass for a denied token: operators read the two apart in the sidecar's records.
 

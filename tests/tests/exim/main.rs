@@ -1,7 +1,7 @@
 //! Sending through a real Exim: the shipped files, the real sidecar, a stand-in Pro Santé Connect.
 //!
-//! Owns every process that it starts. Must never ask the sidecar's own code what the right answer is: wordings stand here
-//! as a mail client reads them.
+//! Owns every process that it starts. Must never ask the sidecar's own code what the right answer is: wordings stand
+//! here as a mail client reads them.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

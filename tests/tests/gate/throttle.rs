@@ -1,4 +1,5 @@
-//! The limits of what one client address can make the sidecar do for nothing: it is slowed, and no good token is refused.
+//! The limits of what one client address can make the sidecar do for nothing: it is slowed, and no good token is
+//! refused.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;

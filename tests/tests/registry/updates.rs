@@ -40,7 +40,8 @@ fn an_update_goes_to_higher_versions_alone_and_going_back_is_a_step_by_hand() ->
     }
     ensure!(stage.standing()?["held"].as_array().map(Vec::len) == Some(1), "{:#}", stage.standing()?);
 
-    // Taken back by hand, the bad release does not come again by itself, even where it is no longer kept; a better one does.
+    // Taken back by hand, the bad release does not come again by itself, even where it is no longer kept; a better one
+    // does.
     publish(&registry, "0.2.0", None)?;
     stage.done(&["rollback", "--reason", "doctors are locked out"], &[])?;
     serves(&stage.sidecar, "0.1.0")?;

@@ -1,7 +1,8 @@
-//! The submission suite: a real Postfix with the shipped files before the real sidecar and a stand-in Pro Santé Connect.
+//! The submission suite: a real Postfix with the shipped files before the real sidecar and a stand-in Pro Santé
+//! Connect.
 //!
-//! Owns every process that it starts. Must never ask the sidecar's own code what the right answer is: replies stand here
-//! as they are promised to operators.
+//! Owns every process that it starts. Must never ask the sidecar's own code what the right answer is: replies stand
+//! here as they are promised to operators.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

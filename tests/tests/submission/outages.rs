@@ -1,4 +1,5 @@
-//! Bad days: the sidecar away at each stage, slow, or without its provider. Never an accept, never a word against the token.
+//! Bad days: the sidecar away at each stage, slow, or without its provider. Never an accept, never a word against the
+//! token.
 
 use std::os::unix::fs::chown;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! What must stand nowhere: sends and is refused with known tokens, then searches every byte that Postfix and the sidecar
-//! have written.
+//! What must stand nowhere: sends and is refused with known tokens, then searches every byte that Postfix and the
+//! sidecar have written.
 //!
 //! Must never search less than is there: files are found by walking the folders, not by a list.
 

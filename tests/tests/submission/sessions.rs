@@ -64,8 +64,8 @@ async fn follow_one_another(stage: &Stage, form: Form, one: &str, two: &str, exp
     last.quit().await
 }
 
-/// A proxy that Postfix trusts says who its client is (XCLIENT), and the sidecar has seen no login of theirs. The earlier
-/// client's has the same name and is not theirs: it was forgotten when they connected.
+/// A proxy that Postfix trusts says who its client is (XCLIENT), and the sidecar has seen no login of theirs. The
+/// earlier client's has the same name and is not theirs: it was forgotten when they connected.
 #[tokio::test]
 async fn who_only_a_proxy_vouches_for_does_not_send_under_an_earlier_client_s_login() -> Result<()> {
     let main = "smtpd_authorized_xclient_hosts = 127.0.0.1\n";

@@ -1,7 +1,7 @@
 //! Provider, sidecar and Postfix that tests share, and what a login and a message must look like on them.
 //!
-//! Owns one stage for all tests that leave it as it is, and the pinned replies. Must never be stopped or reconfigured by a
-//! test that shares it.
+//! Owns one stage for all tests that leave it as it is, and the pinned replies. Must never be stopped or reconfigured
+//! by a test that shares it.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};

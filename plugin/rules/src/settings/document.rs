@@ -1,7 +1,7 @@
 //! The settings document: JSON as a person wrote it, read key by key.
 //!
-//! Owns keys, defaults and bounds, and the sentences that say what is wrong. It lists every problem it finds and repeats
-//! none of the document's values.
+//! Owns keys, defaults and bounds, and the sentences that say what is wrong. It lists every problem it finds and
+//! repeats none of the document's values.
 
 use alloc::borrow::Cow;
 use alloc::format;
@@ -35,8 +35,8 @@ pub(super) const SUBMISSION_KEYS: [&str; 6] =
 
 /// Keys of `certificate`.
 pub(super) const CERTIFICATE_KEYS: [&str; 1] = ["structure_types"];
-/// Types of structure: FINESS, SIRET and cabinets by RPPS are those that certificates of IGC-Santé were seen with; cabinets
-/// by ADELI (0) and SIREN (2) can be added.
+/// Types of structure: FINESS, SIRET and cabinets by RPPS are those that certificates of IGC-Santé were seen with;
+/// cabinets by ADELI (0) and SIREN (2) can be added.
 pub(super) const DEFAULT_STRUCTURE_TYPES: [&str; 3] = ["1", "3", "4"];
 const STRUCTURE_TYPES: [&str; 5] = ["0", "1", "2", "3", "4"];
 
@@ -385,8 +385,8 @@ fn is_plain(text: &str) -> bool {
     (1..=MAX_STRING).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 
-/// An `iss` as OpenID Connect Discovery section 3 has it: scheme, host, no query, no fragment; visible ASCII only. `http`
-/// is taken because a stand-in provider on loopback has no certificate; whether it may be used is the host's to say.
+/// An `iss` as OpenID Connect Discovery section 3 has it: scheme, host, no query, no fragment; visible ASCII only.
+/// `http` is taken: a stand-in provider on loopback has no certificate. Whether it may be used is the host's to say.
 fn is_issuer_url(url: &str) -> bool {
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")).unwrap_or_default();
     url.len() <= MAX_STRING

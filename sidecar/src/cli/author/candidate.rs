@@ -101,8 +101,9 @@ impl Document {
     }
 }
 
-/// Settings with what a sidecar would add to them from its configuration. There is no configuration here: the issuers are
-/// those of the first document that names some, else one that does not exist; the rest is the configuration's defaults.
+/// Settings with what a sidecar would add to them from its configuration. There is no configuration here: the issuers
+/// are those of the first document that names some, else one that does not exist; the rest is the configuration's
+/// defaults.
 pub(super) fn whole(mut settings: Map<String, Value>, documents: &[Document]) -> Map<String, Value> {
     let mut named = documents.iter().filter_map(|document| document.vectors.settings.as_ref()?.get("issuers"));
     let issuers = || json!([{ "issuer": "https://issuer.invalid", "introspection": "off" }]);

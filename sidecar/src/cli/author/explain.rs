@@ -1,5 +1,5 @@
-//! `octroi policy explain`: the way of one vector through a policy, step by step. Never shows a token, nor anything that
-//! was signed with it.
+//! `octroi policy explain`: the way of one vector through a policy, step by step. Never shows a token, nor anything
+//! that was signed with it.
 
 mod certificate;
 

@@ -17,8 +17,8 @@ pub(in crate::cli) enum Command {
     Status,
     /// Fetches every list now, and shows them.
     Fetch,
-    /// Lets certificates in for some hours although no usable list speaks of them: where lists can't be had. What a list
-    /// revokes stays revoked. Ends by itself.
+    /// Lets certificates in for some hours although no usable list speaks of them: where lists can't be had. What a
+    /// list revokes stays revoked. Ends by itself.
     Suspend {
         /// For so many hours, a week at most.
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=168))]

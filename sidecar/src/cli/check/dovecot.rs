@@ -1,7 +1,7 @@
 //! A Dovecot's settings against what the integration needs, and against what would undo it.
 //!
-//! Reads what `doveconf -n` prints and, for 2.3, the file that holds the token settings. Each rule names the danger; the
-//! files of `integrations/` pass all of them.
+//! Reads what `doveconf -n` prints and, for 2.3, the file that holds the token settings. Each rule names the danger;
+//! the files of `integrations/` pass all of them.
 
 mod certificates;
 mod dangers;

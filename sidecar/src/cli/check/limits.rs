@@ -29,8 +29,8 @@ pub(super) async fn look(config: &Config, postconf: Option<&str>, token: Option<
     }
 }
 
-/// Bytes of an AUTH line with this token; without one, with the largest that Dovecot takes, so that both servers take the
-/// same.
+/// Bytes of an AUTH line with this token; without one, with the largest that Dovecot takes, so that both servers take
+/// the same.
 pub(super) fn line_of(token: Option<usize>) -> usize {
     (token.unwrap_or(DOVECOT) + AROUND).div_ceil(3) * 4
 }

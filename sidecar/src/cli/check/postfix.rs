@@ -1,7 +1,8 @@
 //! A Postfix's settings against what the integration needs, and against what would undo it.
 //!
-//! Reads what `postconf`, `postconf -M` and `postconf -P` print (postconf(1)): the parameters, the services of master.cf
-//! and what each of them overrides. Only services of smtpd(8) are looked at; the files of `integrations/` pass every rule.
+//! Reads what `postconf`, `postconf -M` and `postconf -P` print (postconf(1)): the parameters, the services of
+//! master.cf and what each of them overrides. Only services of smtpd(8) are looked at; the files of `integrations/`
+//! pass every rule.
 
 mod certificates;
 mod restrictions;

@@ -1,4 +1,5 @@
-//! The revocation lists within `octroi status`: a row for each authority's, as short as what an operator must see allows.
+//! The revocation lists within `octroi status`: a row for each authority's, as short as what an operator must see
+//! allows.
 
 use std::io::Write;
 

@@ -127,8 +127,8 @@ impl LoginRequest {
         word(&self.session_id)
     }
 
-    /// The certificate behind a login by EXTERNAL. `None`: Dovecot verified none, or somebody else than its structure is the
-    /// one who logs in: each of the three names must be what the certificate says.
+    /// The certificate behind a login by EXTERNAL. `None`: Dovecot verified none, or somebody else than its structure
+    /// is the one who logs in: each of the three names must be what the certificate says.
     pub(super) fn certificate(&self) -> Option<Shown> {
         let structure = [&self.master_user, &self.auth_user].into_iter().all(|name| *name == self.cert_id);
         let listen = self.real_lip.parse().ok()?;
@@ -164,8 +164,8 @@ impl LoginReport {
     }
 }
 
-/// Reads a JSON object. All of it must be UTF-8 (RFC 8259 section 8.1), the members that nobody here looks at as well; and
-/// an array, whose elements Serde would take for the members in their order, is none.
+/// Reads a JSON object. All of it must be UTF-8 (RFC 8259 section 8.1), the members that nobody here looks at as well;
+/// and an array, whose elements Serde would take for the members in their order, is none.
 fn object<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Option<T> {
     let text = str::from_utf8(body).ok()?.trim_start_matches([' ', '\t', '\r', '\n']);
     text.starts_with('{').then(|| serde_json::from_str(text).ok()).flatten()

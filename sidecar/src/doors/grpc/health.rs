@@ -1,5 +1,5 @@
-//! The gate's health (grpc.health.v1): whether somebody's token can be judged, as `/readyz` says it too. A sidecar whose
-//! health is bad lives and answers; whoever balances load between several may prefer another one.
+//! The gate's health (grpc.health.v1): whether somebody's token can be judged, as `/readyz` says it too. A sidecar
+//! whose health is bad lives and answers; whoever balances load between several may prefer another one.
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Chains of certificate authorities, as configured, and whether a certificate hangs on one of them.
 //!
-//! A chain is one root and the authorities below it. A certificate belongs to a chain where each signature up to the root
-//! holds; a name alone proves nothing, as anybody can make an authority of any name.
+//! A chain is one root and the authorities below it. A certificate belongs to a chain where each signature up to the
+//! root holds; a name alone proves nothing, as anybody can make an authority of any name.
 
 use std::net::IpAddr;
 use std::path::{Path as FilePath, PathBuf};
@@ -212,7 +212,8 @@ impl Chain {
 }
 
 impl Chain {
-    /// The way of a certificate whose signature by `issuer` was verified before ([`Self::path`]): no signature is looked at.
+    /// The way of a certificate whose signature by `issuer` was verified before ([`Self::path`]): no signature is
+    /// looked at.
     #[must_use]
     pub fn path_by<'a>(&'a self, leaf: &'a Certificate, issuer: Fingerprint) -> Option<Path<'a>> {
         let place = self.authorities.iter().position(|authority| authority.certificate.fingerprint() == issuer)?;
@@ -323,7 +324,8 @@ impl<'a> Path<'a> {
         self.leaf.is_valid_at(now) && self.authorities.iter().all(|authority| authority.certificate.is_valid_at(now))
     }
 
-    /// What can be revoked, each with the authority whose list says so: the certificate, and every authority but the root.
+    /// What can be revoked, each with the authority whose list says so: the certificate, and every authority but the
+    /// root.
     pub fn revocable(&self) -> impl Iterator<Item = (&'a Certificate, &'a Authority)> {
         let below = self.authorities.iter().map(|authority| authority.certificate());
         std::iter::once(self.leaf).chain(below).zip(self.authorities.iter().copied())

@@ -1,7 +1,7 @@
 //! One certificate revocation list (RFC 5280 section 5): verified, and kept as a sorted table of serial numbers.
 //!
-//! Complete lists of one authority alone. What limits a list to some certificates, or adds those of other authorities, is
-//! refused: who reads past it takes a part for the whole.
+//! Complete lists of one authority alone. What limits a list to some certificates, or adds those of other authorities,
+//! is refused: who reads past it takes a part for the whole.
 
 mod error;
 mod read;

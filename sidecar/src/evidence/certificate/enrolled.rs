@@ -128,8 +128,8 @@ impl Set {
         Self { enrolled, by_structure, damaged: Vec::new() }
     }
 
-    /// Reads what the store holds, with the chain that vouches for each certificate now. What can't be read, or names no
-    /// structure, is told in the log with its fingerprint and left out. Blocks for the signatures.
+    /// Reads what the store holds, with the chain that vouches for each certificate now. What can't be read, or names
+    /// no structure, is told in the log with its fingerprint and left out. Blocks for the signatures.
     #[must_use]
     pub fn load(stored: StoredCertificates, chains: &Chains) -> Self {
         let StoredCertificates { whole, mut damaged } = stored;

@@ -1,7 +1,7 @@
 //! What is known of a certificate from the little that a mail server tells of it.
 //!
-//! Postfix tells a fingerprint: the enrolled certificate is meant, and no other. Dovecot tells the structure alone, and the
-//! address at which it asked: any certificate of the structure may have been shown that Dovecot itself let pass.
+//! Postfix tells a fingerprint: the enrolled certificate is meant, and no other. Dovecot tells the structure alone, and
+//! the address at which it asked: any certificate of the structure may have been shown that Dovecot itself let pass.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -117,8 +117,9 @@ impl Certificates {
         Ok(Known { told: Some(told), ..known(certificate.units().to_vec(), path.chain(), revocation) })
     }
 
-    /// Any of the structure's certificates that the mail server let pass. It looks at the lists that it was told of, and at
-    /// those alone: what it was not told of, or was told to do without, it may have let pass whatever the lists say now.
+    /// Any of the structure's certificates that the mail server let pass. It looks at the lists that it was told of,
+    /// and at those alone: what it was not told of, or was told to do without, it may have let pass whatever the lists
+    /// say now.
     fn by_structure(&self, unit: &str, listen: IpAddr, now: UnixSeconds) -> Result<Known, DenyReason> {
         let chain = self.chains.by_listen(listen).ok_or(DenyReason::CertificateUnknown)?;
         let looks = self.mail_server_looks(chain.name(), now);

@@ -99,7 +99,8 @@ struct Held {
 }
 
 impl Revocations {
-    /// Starts with the copies on disk and fetches at once. Blocks for reading them. Must be called within a Tokio runtime.
+    /// Starts with the copies on disk and fetches at once. Blocks for reading them. Must be called within a Tokio
+    /// runtime.
     #[must_use]
     pub fn start(chains: Arc<Chains>, settings: RevocationSettings, http: HttpClient, clock: Clock) -> Self {
         let empty = |chain: &super::Chain| chain.authorities().iter().map(|_| ArcSwapOption::empty()).collect();
@@ -128,7 +129,8 @@ impl Revocations {
         &self.0.inner.chains
     }
 
-    /// Looks up the certificate of `path`, and every authority on it but the root, in their issuers' lists. Waits for nothing.
+    /// Looks up the certificate of `path`, and every authority on it but the root, in their issuers' lists. Waits for
+    /// nothing.
     #[must_use]
     pub fn verdict(&self, path: &Path<'_>, now: UnixSeconds) -> Revocation {
         self.0.inner.verdict(path, now)

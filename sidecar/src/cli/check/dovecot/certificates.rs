@@ -125,8 +125,8 @@ fn passdbs(look: &Look<'_>, names: &Names, report: &mut Report) {
     }
 }
 
-/// Without these another structure's certificate opens a mailbox, or every certificate is refused: what the sidecar decides
-/// a login by certificate on (`doors/dovecot_policy/request.rs`).
+/// Without these another structure's certificate opens a mailbox, or every certificate is refused: what the sidecar
+/// decides a login by certificate on (`doors/dovecot_policy/request.rs`).
 fn switches(look: &Look<'_>, report: &mut Report) {
     if look.conf.setting("auth_ssl_username_from_cert") != Some("yes") {
         let what = "auth_ssl_username_from_cert is not yes: a certificate's structure is not who logs in";
@@ -189,7 +189,8 @@ fn listener(look: &Look<'_>, names: &Names, chain: &Chain, local: &Block, now: U
     }
 }
 
-/// Whether Dovecot wants lists. While the check is suspended the sidecar's own file, beside that of the authorities, says no.
+/// Whether Dovecot wants lists. While the check is suspended the sidecar's own file, beside that of the authorities,
+/// says no.
 fn lists(names: &Names, chain: &Chain, local: &Block, authorities: &Path, (place, report): (&str, &mut Report)) {
     let key = names.lists;
     let found = setting(local, key).unwrap_or("not set");
@@ -311,8 +312,8 @@ mod tests {
         told.map(|told| (told.weight, told.remedy.clone())).collect()
     }
 
-    /// What is told of the attributes of the question that the integration's files ask for, without those for which `left`
-    /// says no.
+    /// What is told of the attributes of the question that the integration's files ask for, without those for which
+    /// `left` says no.
     fn told_of_attributes(version: DovecotVersion, left: impl Fn(&str) -> bool) -> Vec<String> {
         let attributes = match version {
             DovecotVersion::V23 => {

@@ -64,8 +64,8 @@ fn certificate(look: &Look<'_>, service: &Service, report: &mut Report) {
     }
 }
 
-/// Whether a filter (postconf(5), "smtpd_sasl_mechanism_filter") lets EXTERNAL through: the first element that fits decides,
-/// and where none does it is held back. What stands in files and tables is not looked at.
+/// Whether a filter (postconf(5), "smtpd_sasl_mechanism_filter") lets EXTERNAL through: the first element that fits
+/// decides, and where none does it is held back. What stands in files and tables is not looked at.
 fn passes_external(filter: &str) -> bool {
     for word in filter.split([' ', ',']).filter(|word| !word.is_empty()) {
         let name = word.trim_start_matches('!');

@@ -143,8 +143,8 @@ fn extensions(explicit: &[u8]) -> Result<(&[u8], Places<'_>), BadCrl> {
     Ok((number.ok_or(BadCrl::NoNumber)?, places))
 }
 
-/// The addresses of an issuingDistributionPoint (RFC 5280 section 5.2.5) that names nothing but a place, for the list then
-/// speaks of the certificates that name that place alone. Any by which a list covers more, or less, is refused.
+/// The addresses of an issuingDistributionPoint (RFC 5280 section 5.2.5) that names nothing but a place, for the list
+/// then speaks of the certificates that name that place alone. Any by which a list covers more, or less, is refused.
 fn scope(value: &[u8], critical: bool) -> Result<Vec<&[u8]>, BadCrl> {
     let mut outer = Reader::new(value);
     let mut fields = Reader::new(outer.expect(SEQUENCE)?.content);

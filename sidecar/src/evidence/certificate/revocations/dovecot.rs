@@ -1,8 +1,9 @@
 //! The files that Dovecot reads: authorities and lists of each chain, and whether it is to want lists.
 //!
-//! Dovecot wants a current list of every authority or refuses everybody: it knows no grace. Told not to look it looks at no
-//! list at all, and lets in whom this sidecar has never seen. So it is told that under an operator's suspension alone, and
-//! refuses every certificate from a list's nextUpdate on, also where the list stays usable here (`max_stale`).
+//! Dovecot wants a current list of every authority or refuses everybody: it knows no grace. Told not to look it looks
+//! at no list at all, and lets in whom this sidecar has never seen. So it is told that under an operator's suspension
+//! alone, and refuses every certificate from a list's nextUpdate on, also where the list stays usable here
+//! (`max_stale`).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -132,7 +133,8 @@ fn states(inner: &Inner, at: usize, now: UnixSeconds) -> Vec<ListState> {
     held.map(|slot| slot.load().as_ref().map_or(ListState::Missing, |held| state(held))).collect()
 }
 
-/// Whether Dovecot is to want lists: always, but while an operator has suspended the check and one is out of date or missing.
+/// Whether Dovecot is to want lists: always, but while an operator has suspended the check and one is out of date or
+/// missing.
 fn require(inner: &Inner, at: usize, now: UnixSeconds) -> bool {
     inner.suspensions.at(now).is_none() || states(inner, at, now).iter().all(|state| *state == ListState::Current)
 }

@@ -92,8 +92,8 @@ fn a_certificate_without_a_unit_is_a_persons_and_one_with_two_is_ambiguous() {
     assert_eq!(two.structure(), Err(BadStructure::Ambiguous(2)));
 }
 
-/// A certificate whose subject has two OUs: the CN of a made one is renamed to OU in the DER; signatures are not looked at
-/// here.
+/// A certificate whose subject has two OUs: the CN of a made one is renamed to OU in the DER; signatures are not looked
+/// at here.
 fn two_units(first: &str, second: &str) -> Certificate {
     let made = made(&params(&[(DnType::OrganizationalUnitName, first), (DnType::CommonName, second)]));
     let mut der = made.der().to_vec();

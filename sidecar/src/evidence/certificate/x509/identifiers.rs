@@ -116,8 +116,8 @@ impl fmt::Debug for Serial {
     }
 }
 
-/// A structure as certificates name it: a digit for the kind of identifier (1 FINESS, 3 SIRET, 4 RPPS of a practice), and
-/// the identifier. Which kinds are accepted is for the policy to say.
+/// A structure as certificates name it: a digit for the kind of identifier (1 FINESS, 3 SIRET, 4 RPPS of a practice),
+/// and the identifier. Which kinds are accepted is for the policy to say.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StructureId(String);
 

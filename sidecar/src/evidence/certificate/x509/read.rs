@@ -164,7 +164,8 @@ fn uses(parsed: &X509Certificate<'_>) -> Result<Uses, BadCertificate> {
             }
             // anyExtendedKeyUsage is not enough: these certificates are to say that they are a client's.
             ParsedExtension::ExtendedKeyUsage(usage) => uses.client = Some(usage.client_auth),
-            // They tell a mail server nothing: the purpose is the policies' own, and a name besides the subject counts nowhere here.
+            // They tell a mail server nothing: the purpose is the policies' own, and a name besides the subject counts
+            // nowhere here.
             ParsedExtension::SubjectAlternativeName(_) | ParsedExtension::CertificatePolicies(_) => {}
             _ if extension.critical => uses.unknown_critical = true,
             _ => {}

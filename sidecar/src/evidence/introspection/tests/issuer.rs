@@ -1,5 +1,5 @@
-//! An issuer that says of each token what a test tells it, counts who asks, and hangs when told to. No network: simulated
-//! time passes only when a test lets it.
+//! An issuer that says of each token what a test tells it, counts who asks, and hangs when told to. No network:
+//! simulated time passes only when a test lets it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
