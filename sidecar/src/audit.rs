@@ -38,6 +38,9 @@ pub use self::ticket::{TicketEvent, TicketOutcome, TicketStep};
 use self::writer::Writer;
 use crate::pseudonym::Pseudonyms;
 
+/// Room for nearly every line, in bytes: a longer one grows.
+const LINE: usize = 768;
+
 /// The trail. Clones share it; the last one writes what still waits before it goes.
 #[derive(Clone)]
 pub struct Audit(Arc<Inner>);
@@ -122,8 +125,9 @@ impl Audit {
     }
 
     fn write(&self, line: &impl Serialize) {
-        match serde_json::to_vec(line) {
-            Ok(line) => self.0.writer.send(&line),
+        let mut text = Vec::with_capacity(LINE);
+        match serde_json::to_writer(&mut text, line) {
+            Ok(()) => self.0.writer.send(&text),
             Err(_) => self.0.writer.lose(1),
         }
     }
