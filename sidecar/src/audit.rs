@@ -1,4 +1,5 @@
-//! The audit trail: one JSON line per decision, per after-auth answer and per message, and the counters that go with them.
+//! The audit trail: one JSON line per decision, per after-auth answer and per message, and the counters that go with
+//! them.
 //!
 //! Never a credential, never a claim: the person is a keyed digest. Recording never blocks a login: a thread writes,
 //! a bounded queue lies between, and what does not fit is counted and told.

@@ -1,5 +1,5 @@
-//! What is recorded of certificates: each that was enrolled or withdrawn, each step about revocation, who took it, why, and
-//! what came of it.
+//! What is recorded of certificates: each that was enrolled or withdrawn, each step about revocation, who took it, why,
+//! and what came of it.
 
 use serde::Serialize;
 

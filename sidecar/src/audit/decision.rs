@@ -1,4 +1,5 @@
-//! What is recorded of logins by token: each decision, and each answer to Dovecot's after-auth question about any login.
+//! What is recorded of logins by token: each decision, and each answer to Dovecot's after-auth question about any
+//! login.
 
 use std::net::IpAddr;
 use std::time::Duration;

@@ -1,6 +1,6 @@
-//! What is recorded of logins by client certificate: each decision. A structure is written as a keyed digest, like a person:
-//! a cabinet's identifier holds a professional's number. The certificate itself is named by its fingerprint, where the mail
-//! server tells it.
+//! What is recorded of logins by client certificate: each decision. A structure is written as a keyed digest, like a
+//! person: a cabinet's identifier holds a professional's number. The certificate itself is named by its fingerprint,
+//! where the mail server tells it.
 
 use std::net::IpAddr;
 use std::time::Duration;

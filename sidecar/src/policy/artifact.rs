@@ -1,5 +1,5 @@
-//! A release as an OCI registry holds it: an image manifest with one layer, the component. Read alike by who pulls it and
-//! by who checks a signature over it.
+//! A release as an OCI registry holds it: an image manifest with one layer, the component. Read alike by who pulls it
+//! and by who checks a signature over it.
 //!
 //! Two layouts are taken: that of the CNCF's guidance for WebAssembly in OCI artifacts (config
 //! `application/vnd.wasm.config.v0+json`, one layer `application/wasm`), and a plain artifact with one layer, for

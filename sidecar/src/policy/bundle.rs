@@ -1,7 +1,7 @@
 //! A policy on its way in: component, settings and signatures as a source delivered them. Nothing here is trusted yet.
 //!
-//! A release is known by its [`Statement`], a text of three lines that names component and settings by their digests: one
-//! name for both, wherever they come from, and one signature.
+//! A release is known by its [`Statement`], a text of three lines that names component and settings by their digests:
+//! one name for both, wherever they come from, and one signature.
 
 use std::fmt;
 use std::fs;
@@ -159,7 +159,8 @@ pub enum FolderError {
 }
 
 impl Bundle {
-    /// Reads a folder: `policy.wasm` and, where they are there, `settings.json` and signatures (`*.minisig`, `*.sig`, and
+    /// Reads a folder: `policy.wasm` and, where they are there, `settings.json` and signatures (`*.minisig`, `*.sig`,
+    /// and
     /// `*.cosign` as [`Signature::CosignImage`] lies on disk). Blocks.
     ///
     /// # Errors

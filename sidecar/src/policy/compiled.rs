@@ -1,8 +1,8 @@
 //! Compiled components on disk: a start must not wait for the compiler.
 //!
-//! What lies there is machine code, which runs as it is. It is taken only from a folder and a file that this process's user
-//! owns and nobody else can write to, only with the digest that it was written with, and only for the same component under
-//! the same engine. Anything else is compiled again.
+//! What lies there is machine code, which runs as it is. It is taken only from a folder and a file that this process's
+//! user owns and nobody else can write to, only with the digest that it was written with, and only for the same
+//! component under the same engine. Anything else is compiled again.
 
 use std::fs::{self, File, OpenOptions};
 use std::hash::{Hash as _, Hasher};
@@ -51,7 +51,8 @@ impl Compiled {
         match self.read(&file) {
             Ok(Some(code)) => {
                 #[expect(unsafe_code, reason = "compiled code is what the folder is for")]
-                // SAFETY: these bytes were written by `write` below for this engine, whose hash is in the file's name, out of
+                // SAFETY: these bytes were written by `write` below for this engine, whose hash is in the file's name,
+                // out of
                 // `serialize`: they have the digest that was written with them, and nobody but this user could change both.
                 match unsafe { Component::deserialize(engine, code) } {
                     Ok(component) => return Ok(component),

@@ -14,8 +14,8 @@ use super::artifact::Artifact;
 use super::bundle::{Digest, Statement};
 use super::signature::CosignImage;
 
-/// How a SubjectPublicKeyInfo begins that holds an uncompressed point on P-256 (RFC 5480 section 2, SEC 1 section 2.3.3).
-/// The only form that is taken: so two texts of one key are one key.
+/// How a SubjectPublicKeyInfo begins that holds an uncompressed point on P-256 (RFC 5480 section 2, SEC 1 section
+/// 2.3.3). The only form that is taken: so two texts of one key are one key.
 const P256: &[u8] =
     b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00";
 /// `critical.type` of the payloads that cosign writes.

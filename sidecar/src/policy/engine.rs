@@ -87,8 +87,8 @@ impl Engine {
         self
     }
 
-    /// The same for calls that no login waits for. Their time is that of the processor: a thread of low priority may stand
-    /// still for seconds in the middle of a call, which says nothing of the policy.
+    /// The same for calls that no login waits for. Their time is that of the processor: a thread of low priority may
+    /// stand still for seconds in the middle of a call, which says nothing of the policy.
     pub(super) fn in_background(&self) -> Self {
         Self { background: true, ..self.clone() }
     }

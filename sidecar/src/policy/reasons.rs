@@ -1,5 +1,5 @@
-//! A policy's reasons under their names in the closed lists. Matched case by case: a new reason of the contract stops the
-//! build here.
+//! A policy's reasons under their names in the closed lists. Matched case by case: a new reason of the contract stops
+//! the build here.
 
 use super::wit::{certificate, login, submission};
 use crate::reason::{DenyReason, SubmissionReason, UnavailableReason};

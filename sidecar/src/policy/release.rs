@@ -95,8 +95,8 @@ pub struct Release {
     settings: Arc<[u8]>,
 }
 
-/// Where the functions of each interface are. Every instance has its functions' types checked before they are called; an
-/// interface of which nothing is called costs nothing.
+/// Where the functions of each interface are. Every instance has its functions' types checked before they are called;
+/// an interface of which nothing is called costs nothing.
 struct Interfaces {
     manifest: manifest::GuestIndices,
     login: login::GuestIndices,

@@ -1,6 +1,6 @@
-//! Who has to have signed a release before anything of it is read: signatures of minisign (Ed25519) or of cosign (ECDSA)
-//! over its statement or over the image that holds it, held against keys of the configuration alone. Nothing is fetched,
-//! and no clock is asked.
+//! Who has to have signed a release before anything of it is read: signatures of minisign (Ed25519) or of cosign
+//! (ECDSA) over its statement or over the image that holds it, held against keys of the configuration alone. Nothing is
+//! fetched, and no clock is asked.
 
 use std::fmt;
 

@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 /// dots and at signs; the shortest signature has 86 (ES256).
 const RUN: usize = 64;
 
-/// A bare token without its signature. `None`: it is not three or five parts of base64url of which those that are kept, header
-/// and claims, are JSON objects.
+/// A bare token without its signature. `None`: it is not three or five parts of base64url of which those that are kept,
+/// header and claims, are JSON objects.
 pub(super) fn token(shown: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(shown).ok()?;
     let mut parts: Vec<String> = text.split('.').map(str::to_owned).collect();

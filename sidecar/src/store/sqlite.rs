@@ -29,8 +29,8 @@ use crate::evidence::trust_space::TrustList;
 const QUEUE: usize = 4096;
 /// Writes in one transaction: bounds the wait of the first one.
 const GROUP: usize = 512;
-/// Pause after a transaction of several logins: more are on their way, and waking the writer for each, with a sync of the
-/// disk for each, costs more than the moment that they wait. A login that comes alone never waits for others.
+/// Pause after a transaction of several logins: more are on their way, and waking the writer for each, with a sync of
+/// the disk for each, costs more than the moment that they wait. A login that comes alone never waits for others.
 const GATHER: Duration = Duration::from_micros(500);
 /// How long SQLite itself waits for a lock, for instance of a backup.
 const BUSY: Duration = Duration::from_millis(1000);
