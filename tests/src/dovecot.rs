@@ -229,9 +229,9 @@ impl Dovecot {
             .unwrap_or_default()
     }
 
-    /// The first log line that holds all of `needles`, once it is there; fails after five seconds.
+    /// The first log line that holds all of `needles`, once it is there; fails after twenty seconds.
     pub async fn logged(&self, needles: &[&str]) -> Result<String> {
-        let deadline = Instant::now() + Duration::from_secs(5);
+        let deadline = Instant::now() + Duration::from_secs(20);
         loop {
             let log = self.log();
             if let Some(line) = log.lines().find(|line| needles.iter().all(|needle| line.contains(needle))) {

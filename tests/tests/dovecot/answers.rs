@@ -2,9 +2,12 @@
 //!
 //! Must never test what a sound sidecar says alone: a mistake there must not become an open door here.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, ensure};
 use octroi_tests::dovecot::Version;
-use octroi_tests::imap::{Reply, Status};
+use octroi_tests::imap::Status;
 use octroi_tests::logins::{self, FORMS, Refusal};
 
 use crate::fake::{Answer, Verdict, active};
@@ -110,26 +113,33 @@ async fn a_503_with_a_yes_in_it_is_still_an_outage(version: Version) -> Result<(
 }
 
 async fn an_answer_that_never_comes_holds_up_nobody_else(version: Version) -> Result<()> {
-    let stage = Stage::shared(version);
+    // As shipped Dovecot waits for five seconds: on a busy machine less than so many logins take.
+    let patience = match version {
+        Version::V2_3 => ["timeout_msecs = 5000", "timeout_msecs = 30000"],
+        Version::V2_4 => ["http_client_request_absolute_timeout = 5s", "http_client_request_absolute_timeout = 30s"],
+    };
+    let stage = Arc::new(Stage::start(version, |setup| setup.edited.push(patience.map(str::to_owned).into()))?);
     let silent = stage.fake.token(USUAL, Answer::Silence, Verdict::Handle);
     let mut waiting = tokio::task::JoinSet::new();
     for number in 0..WAITING {
-        let silent = silent.clone();
-        waiting.spawn(async move {
-            Ok::<Reply, anyhow::Error>(logins::attempt(&stage.server, FORMS[number % 4], ONE, &silent).await?.1)
-        });
+        let (stage, silent) = (Arc::clone(&stage), silent.clone());
+        waiting.spawn(async move { logins::attempt(&stage.server, FORMS[number % 4], ONE, &silent).await.map(drop) });
     }
     while stage.fake.introspections(&silent) < WAITING {
-        tokio::task::yield_now().await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
         ensure!(waiting.try_join_next().is_none(), "a silent door was not waited for");
     }
     logins::opens(&stage.server, ONE, &stage.member(&[ONE])).await?;
     ensure!(waiting.try_join_next().is_none(), "the others were still waiting then");
-    while let Some(reply) = waiting.join_next().await {
-        let reply = reply??;
-        ensure!(reply.status == Status::No, "{}", reply.line());
-        ensure!((4.5..8.0).contains(&reply.elapsed.as_secs_f64()), "{:?}", reply.elapsed);
-    }
+    Ok(())
+}
+
+async fn an_answer_that_never_comes_is_waited_for_as_long_as_the_shipped_file_says(version: Version) -> Result<()> {
+    let stage = Stage::shared(version);
+    let silent = stage.fake.token(USUAL, Answer::Silence, Verdict::Handle);
+    let (imap, reply) = logins::attempt(&stage.server, FORMS[0], ONE, &silent).await?;
+    ensure!(reply.status == Status::No, "{}", imap.transcript());
+    ensure!((4.5..20.0).contains(&reply.elapsed.as_secs_f64()), "{:?}", reply.elapsed);
     Ok(())
 }
 
@@ -161,5 +171,6 @@ on_both! {
     an_answer_that_is_no_json_never_opens
     a_503_with_a_yes_in_it_is_still_an_outage
     an_answer_that_never_comes_holds_up_nobody_else
+    an_answer_that_never_comes_is_waited_for_as_long_as_the_shipped_file_says
     an_answer_without_a_handle_never_opens
 }

@@ -3,10 +3,13 @@
 //!
 //! Must never let a refusal here pass for a denied token: operators read the two apart in the sidecar's records.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, ensure};
 use octroi_tests::dovecot::{PASSWORD, Version};
 use octroi_tests::imap::Mechanism;
 use octroi_tests::logins::{self, FORMS, Form, Refusal};
+use tokio::time::Instant;
 
 use crate::fake::Verdict;
 use crate::stage::{ONE, Stage};
@@ -60,7 +63,7 @@ async fn a_door_that_falls_silent_is_a_no(version: Version) -> Result<()> {
     let token = stage.judged(&[ONE], Verdict::Silence);
     let (imap, reply) = logins::attempt(&stage.server, FORMS[0], ONE, &token).await?;
     ensure!(reply.line() == "NO [AUTHENTICATIONFAILED] Authentication failed.", "{}", imap.transcript());
-    ensure!((1.5..5.0).contains(&reply.elapsed.as_secs_f64()), "{:?}", reply.elapsed);
+    ensure!((1.5..20.0).contains(&reply.elapsed.as_secs_f64()), "{:?}", reply.elapsed);
     Ok(())
 }
 
@@ -70,10 +73,12 @@ async fn the_report_says_how_it_ended(version: Version) -> Result<()> {
     let vetoed = stage.judged(&[ONE], Verdict::Raw(200, r#"{"status":-1,"msg":""}"#.to_owned()));
     logins::opens_in(&stage.server, FORMS[0], ONE, &good).await?;
     logins::attempt(&stage.server, FORMS[0], ONE, &vetoed).await?;
+    let deadline = Instant::now() + Duration::from_secs(20);
     for (token, success, rejected) in [(&good, true, false), (&vetoed, false, true)] {
         // Nobody waits for a report: it may come after the reply.
         while stage.fake.questions("report", token).is_empty() {
-            tokio::task::yield_now().await;
+            ensure!(Instant::now() < deadline, "no report: {:?}", stage.fake.all_questions("report"));
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let report = stage.fake.questions("report", token).remove(0);
         ensure!(report["success"] == success && report["policy_reject"] == rejected, "{report}");
