@@ -30,6 +30,11 @@ pub const INTROSPECTION_SECRET: &str = "planted-introspection-secret";
 /// See [`INTROSPECTION_SECRET`].
 pub const POLICY_SECRET: &str = "planted-policy-secret";
 
+/// Lines of the configuration for a stage on which a bad signature must be a denial however long its suite takes: no
+/// keys are fetched on schedule for fifty minutes. Just after such a fetch a bad signature is an outage, for nobody may
+/// ask yet whether there is a newer key.
+pub const NO_SCHEDULED_FETCH: &str = "[keys]\nrefresh_seconds = 3600\n";
+
 /// What a sidecar is configured with.
 #[derive(Clone, Debug)]
 pub struct Settings {

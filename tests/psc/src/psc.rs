@@ -243,6 +243,12 @@ impl Psc {
         self.realm.last_introspection()
     }
 
+    /// Whether a client whose credentials held has called introspection for that token.
+    #[must_use]
+    pub fn was_asked_about(&self, token: &str) -> bool {
+        self.realm.was_asked_about(token)
+    }
+
     /// Introspection says this of that token from now on.
     pub fn say(&self, token: &str, said: Said) {
         self.realm.say(token, said);

@@ -85,6 +85,7 @@ struct Tables {
     said: Bounded<Said>,
     said_of_all: Option<Said>,
     last_introspection: Option<IntrospectionCall>,
+    asked_about: Bounded<()>,
     calls: HashMap<Endpoint, u64>,
     certs_cache_control: Option<String>,
 }
@@ -174,7 +175,15 @@ impl Realm {
     }
 
     pub(crate) fn record_introspection(&self, call: IntrospectionCall) {
-        self.tables().last_introspection = Some(call);
+        let mut tables = self.tables();
+        if let Some(token) = call.form.one("token") {
+            tables.asked_about.insert(fingerprint(token), ());
+        }
+        tables.last_introspection = Some(call);
+    }
+
+    pub(crate) fn was_asked_about(&self, token: &str) -> bool {
+        self.tables().asked_about.contains(&fingerprint(token))
     }
 
     pub(crate) fn last_introspection(&self) -> Option<IntrospectionCall> {

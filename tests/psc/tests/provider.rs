@@ -115,7 +115,9 @@ async fn an_expired_certificate_is_refused_by_a_client_that_trusts_the_authority
 async fn introspection_tells_an_authenticated_client_the_claims() -> Result<()> {
     let psc = Psc::start().await?;
     let token = psc.token(&secretary()).mint();
+    assert!(!psc.was_asked_about(&token));
     let answer = introspect(&psc, &token).await;
+    assert!(psc.was_asked_about(&token) && !psc.was_asked_about("another"));
     assert_eq!(answer["active"], true);
     assert_eq!(answer["SubjectNameID"], "500000000000017/CPAT00001");
     assert_eq!(answer["client_id"], answer["azp"]);
@@ -148,7 +150,7 @@ async fn introspection_without_the_clients_secret_is_401_and_tells_nothing() -> 
         assert_eq!((status, &answer["error"]), (StatusCode::UNAUTHORIZED, &Value::from("invalid_client")));
         assert!(answer.get("active").is_none());
     }
-    assert!(psc.last_introspection().is_none());
+    assert!(psc.last_introspection().is_none() && !psc.was_asked_about(&token));
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 //! Must never let "refused somehow" stand for a pinned wording where the token is the reason.
 
 use anyhow::{Context as _, Result, ensure};
-use octroi_psc::{Deviation, Endpoint, Said, doctor_one, doctor_two};
+use octroi_psc::{Deviation, Said, doctor_one, doctor_two};
 use octroi_tests::dovecot::Version;
 use octroi_tests::logins::{self, Refusal};
 use serde_json::json;
@@ -61,9 +61,8 @@ async fn a_token_that_its_issuer_calls_inactive_is_refused(version: Version) -> 
     let (stage, server) = shared(version);
     let token = stage.psc.token(&doctor_one()).mint();
     stage.psc.say(&token, Said::Inactive);
-    let asked = stage.psc.calls(Endpoint::Introspect);
     logins::refuses(server, UN, &token, Refusal::Denied).await?;
-    ensure!(stage.psc.calls(Endpoint::Introspect) > asked, "nobody was asked");
+    ensure!(stage.psc.was_asked_about(&token), "nobody was asked");
     let token = stage.psc.token(&doctor_one()).mint();
     stage.psc.say(&token, Said::Answer(json!({"active": true, "sub": "f:another:899700000022"})));
     logins::refuses(server, UN, &token, Refusal::Denied).await

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use anyhow::{Context as _, Result, ensure};
 use octroi_psc::Psc;
 use octroi_tests::dovecot::{Dovecot, Setup, Version};
-use octroi_tests::sidecar::{Settings, Sidecar};
+use octroi_tests::sidecar::{NO_SCHEDULED_FETCH, Settings, Sidecar};
 use tokio::runtime::{Builder, Runtime};
 
 /// Doctor one's.
@@ -54,7 +54,8 @@ impl Stage {
             for version in [Version::V2_3, Version::V2_4] {
                 directory.extend([own_application(version), ",APP,,\n"]);
             }
-            Stage::start(&Settings { introspection: "required", directory, ..Settings::default() }).unwrap()
+            let more = NO_SCHEDULED_FETCH.to_owned();
+            Stage::start(&Settings { introspection: "required", more, directory, ..Settings::default() }).unwrap()
         });
         &SHARED
     }

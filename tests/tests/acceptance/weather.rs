@@ -6,12 +6,15 @@
 use std::sync::LazyLock;
 
 use anyhow::Result;
+use octroi::proto::gate_client::GateClient;
 use octroi_psc::Psc;
 use octroi_tests::dovecot::{Dovecot, Version};
 use octroi_tests::sidecar::{Settings, Sidecar};
+use serde_json::Value;
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::stage::{dovecot, provider};
+use crate::grpc::{bearer, channel};
+use crate::stage::{UN, dovecot, provider};
 
 pub(crate) struct Weather {
     /// Issuer whose tokens are never asked about.
@@ -56,7 +59,17 @@ impl Weather {
         if weather.sidecar.pid().is_none() {
             weather.sidecar.resume()?;
         }
+        weather.has_written().await?;
         Ok(weather)
+    }
+
+    /// Until the trail holds a decision that is made now: with it all those before, so that none of another test's comes
+    /// later.
+    async fn has_written(&self) -> Result<()> {
+        let mut client = GateClient::new(channel(&self.sidecar, "gate.sock").await?);
+        let reply = client.authenticate(bearer("no-token", UN)).await?.into_inner();
+        let made = |record: &Value| record["decision"] == reply.decision_id.as_str();
+        self.sidecar.recorded(0, |records| records.iter().any(made)).await.map(drop)
     }
 
     pub(crate) fn providers_go_away(&mut self) {

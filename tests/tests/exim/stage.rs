@@ -10,7 +10,7 @@ use octroi_psc::{Psc, doctor_one, doctor_two};
 use octroi_tests::exim::{Exim, Place, Setup};
 use octroi_tests::imap::Security;
 use octroi_tests::sasl::{Credential, Mechanism};
-use octroi_tests::sidecar::{Settings, Sidecar};
+use octroi_tests::sidecar::{NO_SCHEDULED_FETCH, Settings, Sidecar};
 use octroi_tests::smtp::{Reply, Smtp};
 use tokio::runtime::{Builder, Runtime};
 
@@ -76,7 +76,10 @@ impl Stage {
 
     /// The one that most tests share.
     pub(crate) fn shared() -> &'static Self {
-        static SHARED: LazyLock<Stage> = LazyLock::new(|| Stage::start(Settings::default(), &site()).unwrap());
+        static SHARED: LazyLock<Stage> = LazyLock::new(|| {
+            let more = NO_SCHEDULED_FETCH.to_owned();
+            Stage::start(Settings { more, ..Settings::default() }, &site()).unwrap()
+        });
         &SHARED
     }
 

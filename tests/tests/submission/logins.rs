@@ -1,7 +1,7 @@
 //! Who may log in to send, in every form in which a client can ask, and in which words the others are refused.
 
 use anyhow::{Context as _, Result, ensure};
-use octroi_psc::{Deviation, Endpoint, Said, doctor_one, doctor_two, secretary, vendor};
+use octroi_psc::{Deviation, Said, doctor_one, doctor_two, secretary, vendor};
 use octroi_tests::imap::Security;
 use octroi_tests::logins::hostile_names;
 use octroi_tests::sasl::{Credential, Mechanism};
@@ -82,9 +82,8 @@ async fn a_token_that_its_issuer_calls_inactive_is_refused() -> Result<()> {
     let stage = Stage::shared();
     let token = stage.psc.token(&doctor_one()).mint();
     stage.psc.say(&token, Said::Inactive);
-    let asked = stage.psc.calls(Endpoint::Introspect);
     stage.refuses(UN, &token, "Jeton revoque / Token no longer active").await?;
-    ensure!(stage.psc.calls(Endpoint::Introspect) > asked, "nobody was asked");
+    ensure!(stage.psc.was_asked_about(&token), "nobody was asked");
     let token = stage.psc.token(&doctor_one()).mint();
     stage.psc.say(&token, Said::Answer(json!({"active": true, "sub": "f:another:899700000022"})));
     stage.refuses(UN, &token, "Introspection discordante / Introspection mismatch").await

@@ -11,7 +11,7 @@ use octroi_psc::Psc;
 use octroi_tests::imap::Security;
 use octroi_tests::postfix::{Postfix, Setup};
 use octroi_tests::sasl::{Credential, Mechanism};
-use octroi_tests::sidecar::{Settings, Sidecar};
+use octroi_tests::sidecar::{NO_SCHEDULED_FETCH, Settings, Sidecar};
 use octroi_tests::smtp::{Reply, Smtp};
 use tokio::runtime::{Builder, Runtime};
 
@@ -85,7 +85,8 @@ impl Stage {
 
     /// The one that most tests share: every token is asked about at its issuer.
     pub(crate) fn shared() -> &'static Self {
-        static SHARED: LazyLock<Stage> = LazyLock::new(|| Stage::start("required", "", &site()).unwrap());
+        static SHARED: LazyLock<Stage> =
+            LazyLock::new(|| Stage::start("required", NO_SCHEDULED_FETCH, &site()).unwrap());
         &SHARED
     }
 
