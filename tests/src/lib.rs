@@ -22,3 +22,4 @@ pub mod sidecar;
 pub mod smtp;
 pub mod web;
 mod wire;
+pub mod written;

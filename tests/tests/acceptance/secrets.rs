@@ -6,7 +6,6 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
@@ -18,6 +17,7 @@ use octroi_psc::{Deviation, Said, doctor_one, doctor_two, secretary, vendor};
 use octroi_tests::dovecot::{Dovecot, PASSWORD, Version};
 use octroi_tests::logins::{self, FORMS, Refusal};
 use octroi_tests::sidecar::{INTROSPECTION_SECRET, POLICY_SECRET, Settings};
+use octroi_tests::written;
 use serde_json::{Value, json};
 
 use crate::door::{authorization, introspect, last_word, post};
@@ -75,25 +75,6 @@ impl Planted {
         let all = self.secrets.iter().chain(identities);
         all.filter(|(_, needle)| text.contains(needle.as_str())).map(|(name, _)| name.clone()).collect()
     }
-}
-
-fn files(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let kind = entry.file_type()?;
-        if kind.is_dir() {
-            files(&entry.path(), found)?;
-        } else if kind.is_file() {
-            found.push(entry.path());
-        }
-    }
-    Ok(())
-}
-
-fn files_of(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    files(folder, &mut found)?;
-    Ok(found)
 }
 
 async fn a_busy_day(stage: &Stage, servers: &[Dovecot], planted: &mut Planted) -> Result<()> {
@@ -188,24 +169,22 @@ async fn no_token_no_secret_and_no_identity_is_ever_written() -> Result<()> {
 
     let mut leaks = Vec::new();
     let mut looked_at = BTreeSet::new();
-    for path in files_of(stage.sidecar.folder())? {
-        let name = path.strip_prefix(stage.sidecar.folder())?.display().to_string();
+    for (name, bytes) in written::below(stage.sidecar.folder())? {
         if name == "octroi.toml" || name.ends_with(".secret") {
             continue;
         }
         let directory = name == "directory.csv" || name.starts_with("state/store");
-        for found in planted.found_in(&fs::read(&path)?, directory) {
+        for found in planted.found_in(&bytes, directory) {
             leaks.push(format!("{found} in {name}"));
         }
         looked_at.insert(name);
     }
     for server in &servers {
-        for path in files_of(server.folder())? {
-            let name = path.strip_prefix(server.folder())?.display().to_string();
+        for (name, bytes) in written::below(server.folder())? {
             // Its configuration, and what 2.4 compiles of it, hold the secrets of the doors, closed to others.
             let configuration = name.starts_with("etc/") || name == "run/dovecot.conf.binary";
-            let mut found = planted.found_in(&fs::read(&path)?, false);
-            if configuration && fs::metadata(&path)?.permissions().mode() & 0o007 == 0 {
+            let mut found = planted.found_in(&bytes, false);
+            if configuration && fs::metadata(server.folder().join(&name))?.permissions().mode() & 0o007 == 0 {
                 found.retain(|name| !DOORS.contains(&name.as_str()));
             }
             for found in found {
@@ -240,10 +219,9 @@ fn controls(stage: &Stage, planted: &Planted) -> Result<()> {
     let found = planted.found_in(&fs::read(folder.join("introspection.secret"))?, false);
     ensure!(found.contains("the introspection secret"), "{found:?}");
     let mut found = BTreeSet::new();
-    for path in files_of(&folder.join("state"))? {
-        if path.strip_prefix(folder)?.starts_with("state/store") || path.display().to_string().contains("/state/store")
-        {
-            found.extend(planted.found_in(&fs::read(&path)?, false));
+    for (name, bytes) in written::below(&folder.join("state"))? {
+        if name.starts_with("store") {
+            found.extend(planted.found_in(&bytes, false));
         }
     }
     ensure!(

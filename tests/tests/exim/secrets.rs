@@ -1,8 +1,5 @@
 //! What must stand nowhere: a token, in whatever Exim writes.
 
-use std::fs;
-use std::path::Path;
-
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,6 +7,7 @@ use octroi_psc::{Deviation, doctor_one};
 use octroi_tests::sasl::{Credential, Mechanism};
 use octroi_tests::sidecar::Settings;
 use octroi_tests::smtp::Smtp;
+use octroi_tests::written;
 
 use crate::stage::{DEUX, MECHANISMS, Stage, UN, attempt, sends, site};
 
@@ -69,26 +67,15 @@ async fn no_token_is_written_by_exim_or_the_sidecar() -> Result<()> {
     ensure!(needles.len() >= 8, "{}", needles.len());
     let mut seen = 0;
     for folder in [stage.exim.folder(), stage.sidecar.folder()] {
-        search(folder, &needles, &mut seen)?;
+        for (name, bytes) in written::below(folder)? {
+            let text = String::from_utf8_lossy(&bytes);
+            let found = needles.iter().position(|needle| text.contains(needle.as_str()));
+            ensure!(found.is_none(), "a token (needle {found:?}) in {name}");
+            seen += 1;
+        }
     }
     ensure!(seen > 20, "{seen} files were looked at");
     let log = stage.exim.log();
     ensure!(log.contains("A=octroi_xoauth2:docteur.un@bal.example.test"), "the log was not looked at:\n{log}");
-    Ok(())
-}
-
-fn search(folder: &Path, needles: &[String], seen: &mut usize) -> Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let kind = entry.file_type()?;
-        if kind.is_dir() {
-            search(&entry.path(), needles, seen)?;
-        } else if kind.is_file() {
-            let text = String::from_utf8_lossy(&fs::read(entry.path())?).into_owned();
-            let found = needles.iter().position(|needle| text.contains(needle.as_str()));
-            ensure!(found.is_none(), "a token (needle {found:?}) in {}", entry.path().display());
-            *seen += 1;
-        }
-    }
     Ok(())
 }

@@ -5,14 +5,14 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use octroi_psc::{Deviation, doctor_one};
 use octroi_tests::imap::Security;
 use octroi_tests::smtp::Smtp;
+use octroi_tests::written;
 
 use crate::stage::{DEUX, FORMS, Stage, UN, site};
 
@@ -34,23 +34,9 @@ fn needles(tokens: &[(String, String)], stage: &Stage) -> Vec<(String, String)> 
     needles
 }
 
-fn files(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let kind = entry.file_type()?;
-        if kind.is_dir() {
-            files(&entry.path(), found)?;
-        } else if kind.is_file() {
-            found.push(entry.path());
-        }
-    }
-    Ok(())
-}
-
-/// Names of the needles in a file.
-fn found(path: &Path, needles: &[(String, String)]) -> BTreeSet<String> {
-    // Postfix moves what it queues: gone is not written.
-    let text = fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+/// Names of the needles in what stands in a file.
+fn found(bytes: &[u8], needles: &[(String, String)]) -> BTreeSet<String> {
+    let text = String::from_utf8_lossy(bytes);
     needles.iter().filter(|(_, needle)| text.contains(needle.as_str())).map(|(name, _)| name.clone()).collect()
 }
 
@@ -81,15 +67,12 @@ async fn no_token_no_secret_and_no_identity_is_ever_written() -> Result<()> {
     let mut leaks = Vec::new();
     let mut looked_at = BTreeSet::new();
     for folder in [stage.postfix.folder(), stage.sidecar.folder()] {
-        let mut paths = Vec::new();
-        files(folder, &mut paths)?;
-        for path in paths {
-            let name = path.strip_prefix(folder)?.display().to_string();
+        for (name, bytes) in written::below(folder)? {
             let directory = name == "directory.csv" || name.starts_with("state/store");
             if directory || name.ends_with(".secret") {
                 continue;
             }
-            leaks.extend(found(&path, &needles).into_iter().map(|found| format!("{found} in {name}")));
+            leaks.extend(found(&bytes, &needles).into_iter().map(|found| format!("{found} in {name}")));
             looked_at.insert(name);
         }
     }
@@ -103,12 +86,11 @@ async fn no_token_no_secret_and_no_identity_is_ever_written() -> Result<()> {
 
 /// The search does find what is there.
 fn controls(stage: &Stage, needles: &[(String, String)]) -> Result<()> {
-    let secret = found(&stage.sidecar.folder().join("client.secret"), needles);
+    let secret = found(&fs::read(stage.sidecar.folder().join("client.secret"))?, needles);
     ensure!(secret.contains("the client secret"), "{secret:?}");
-    let folder = tempfile::tempdir()?;
-    let path = folder.path().join("all");
-    fs::write(&path, needles.iter().map(|(_, needle)| needle.as_str()).collect::<Vec<_>>().join(" "))
-        .context("write")?;
-    ensure!(found(&path, needles).len() == needles.iter().map(|(name, _)| name).collect::<BTreeSet<_>>().len());
+    let all = needles.iter().map(|(_, needle)| needle.as_str()).collect::<Vec<_>>().join(" ");
+    ensure!(
+        found(all.as_bytes(), needles).len() == needles.iter().map(|(name, _)| name).collect::<BTreeSet<_>>().len()
+    );
     Ok(())
 }
