@@ -26,15 +26,20 @@ fn only_file(folder: &Path) -> PathBuf {
 async fn copied(folder: &Path, clock: &Clock, signer: &Signer) {
     let provider = Provider::publishing(&[signer]);
     let keys = provider.keys_with(settings(ISSUER, folder, clock)).await;
-    // The copy is written by a thread of its own: wait for the file, within a bounded number of turns.
-    for _ in 0..100_000 {
-        if fs::read_dir(folder)
+    let is_there = || {
+        fs::read_dir(folder)
             .is_ok_and(|mut files| files.any(|file| file.unwrap().path().extension().is_some_and(|e| e == "json")))
-        {
+    };
+    // Written by a thread of its own: waited for in real time, twenty seconds.
+    for _ in 0..4000 {
+        if is_there() {
             break;
         }
         settle().await;
+        #[expect(clippy::disallowed_methods, reason = "the disk takes no part in simulated time")]
+        std::thread::sleep(std::time::Duration::from_millis(5));
     }
+    assert!(is_there(), "no copy was written");
     assert_eq!(keys.status().origin, Some(Origin::Issuer));
 }
 
