@@ -12,6 +12,7 @@ use octroi_igc::{DAY, Igc, Leaf, Names};
 
 use crate::dovecot::Version;
 use crate::servers::{Place, Suite, put};
+use crate::warden::Warden;
 use crate::web::Pages;
 
 /// The address at which Dovecot asks for certificates.
@@ -30,6 +31,8 @@ pub struct Site {
     suite: Suite,
     place: Place,
     lists: Pages,
+    /// Of the folder: a site that tests share is never dropped.
+    _warden: Warden,
 }
 
 impl Site {
@@ -40,13 +43,14 @@ impl Site {
             Version::V2_4 => Suite::Trixie,
         };
         let place = Place::new(suite)?;
+        let warden = Warden::of(&place.folder)?;
         // Dovecot's and Postfix's own users must pass through; the folder for tests is made for its owner alone.
         fs::set_permissions(&place.folder, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
         let igc = Igc::new(Names::Production)?;
         put(&place.folder.join("authorities.pem"), &igc.bundle(), 0o644)?;
         // Dovecot may start after the sidecar has written: then there is nobody yet who could be told.
         put(&place.folder.join("reload.sh"), "exit 0\n", 0o755)?;
-        let site = Self { igc, suite, place, lists: Pages::serve()? };
+        let site = Self { igc, suite, place, lists: Pages::serve()?, _warden: warden };
         site.publish(1)?;
         Ok(site)
     }
@@ -107,12 +111,5 @@ impl Site {
         put(&certificate, &leaf.chain_pem, 0o644)?;
         put(&key, &leaf.key_pem, 0o600)?;
         Ok((certificate, key))
-    }
-}
-
-impl Drop for Site {
-    fn drop(&mut self) {
-        // What is left is in a folder for tests.
-        let _ = fs::remove_dir_all(&self.place.folder);
     }
 }

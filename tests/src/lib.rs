@@ -20,6 +20,7 @@ pub mod sasl;
 pub mod servers;
 pub mod sidecar;
 pub mod smtp;
+mod warden;
 pub mod web;
 mod wire;
 pub mod written;

@@ -18,6 +18,7 @@ use tempfile::TempDir;
 
 use crate::dovecot::Door;
 use crate::servers::free_ports;
+use crate::warden::Warden;
 
 /// How long a start may take: the policy is compiled at each.
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -60,17 +61,11 @@ impl Default for Settings {
     }
 }
 
-/// What ends the process and removes the folder once the pipe to it closes: with the sidecar, or with this program,
-/// however that ends. A sidecar that tests share is never dropped.
-const WARDEN: &str = r#"trap '' INT TERM HUP
-read -r _
-[ ! -f "$1/pid" ] || kill -s KILL "$(cat "$1/pid")"
-rm -rf "$1""#;
-
 /// A running sidecar. Dropping it ends it.
 pub struct Sidecar {
+    /// Before the folder, so that it goes first.
+    _warden: Warden,
     folder: TempDir,
-    warden: Child,
     process: Option<Child>,
     dovecot: SocketAddr,
     configuration: Box<dyn Fn(SocketAddr) -> String + Send + Sync>,
@@ -101,17 +96,10 @@ impl Sidecar {
         let path = folder.path().to_owned();
         let rest = format!("{}\n\n{issuer}\n{}", settings.doors, settings.more);
         let configuration = Box::new(move |dovecot: SocketAddr| configuration(&path, dovecot, &server, &rest));
-        let warden = Command::new("/bin/sh")
-            .args(["-c", WARDEN, "octroi-warden"])
-            .arg(folder.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .context("/bin/sh")?;
+        let warden = Warden::of(folder.path())?;
         let [port] = free_ports()?;
         let dovecot = ([127, 0, 0, 1], port).into();
-        let mut sidecar = Self { folder, warden, process: None, dovecot, configuration };
+        let mut sidecar = Self { _warden: warden, folder, process: None, dovecot, configuration };
         sidecar.resume()?;
         sidecar.import(&settings.directory)?;
         Ok(sidecar)
@@ -266,8 +254,6 @@ impl Drop for Sidecar {
     fn drop(&mut self) {
         // A test that failed already has its own message.
         let _ = self.kill();
-        drop(self.warden.stdin.take());
-        let _ = self.warden.wait();
     }
 }
 

@@ -18,6 +18,8 @@ kill -s TERM "$pid" 2>/dev/null
 timer=$!
 wait "$pid" 2>/dev/null
 kill -s KILL "$timer" 2>/dev/null
+# Until it is gone, too: its command line names the folder.
+wait "$timer" 2>/dev/null
 # What it had started: sessions in the same process group.
 tries=0
 while kill -s KILL -- "-$pid" 2>/dev/null && [ "$tries" -lt 20 ]; do

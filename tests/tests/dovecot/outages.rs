@@ -3,23 +3,27 @@
 //! Owns a server for each case. Must never weaken a case to "refused somehow" where a site's operator has to read the
 //! words.
 
-use std::net::TcpListener;
+use std::net::Ipv4Addr;
 
 use anyhow::{Result, ensure};
 use octroi_tests::dovecot::{PASSWORD, Version};
 use octroi_tests::imap::Mechanism;
 use octroi_tests::logins::{self, FORMS, Form, Refusal};
+use tokio::net::TcpSocket;
 
 use crate::fake::Answer;
 use crate::stage::{ONE, Stage, TWO};
 
-/// A port of which nobody listens any more.
-fn nobody() -> Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+/// A port on which nobody listens, nor can while the socket lives.
+fn nobody() -> Result<(TcpSocket, u16)> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+    let port = socket.local_addr()?.port();
+    Ok((socket, port))
 }
 
 async fn without_the_introspection_door_no_token_opens(version: Version) -> Result<()> {
-    let port = nobody()?;
+    let (_held, port) = nobody()?;
     let stage = Stage::start(version, |setup| setup.introspection.port = port)?;
     logins::refuses(&stage.server, ONE, &stage.member(&[ONE]), Refusal::Outage).await?;
     // The site's other mechanisms go on.
@@ -27,7 +31,7 @@ async fn without_the_introspection_door_no_token_opens(version: Version) -> Resu
 }
 
 async fn without_the_policy_door_nobody_gets_in(version: Version) -> Result<()> {
-    let port = nobody()?;
+    let (_held, port) = nobody()?;
     let stage = Stage::start(version, |setup| setup.policy.port = port)?;
     logins::refuses(&stage.server, ONE, &stage.member(&[ONE]), Refusal::Vetoed).await?;
     logins::refuses(&stage.server, TWO, &stage.member(&[ONE]), Refusal::NotAMember).await?;

@@ -2,6 +2,7 @@
 //!
 //! Owns a server behind it that takes every message and remembers what it was told.
 
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Result, ensure};
@@ -77,13 +78,16 @@ impl Site {
         let sidecar = Sidecar::start(&psc, &Settings::default())?;
         let relay = Relay::default();
         let behind = relay.listen().await?;
-        let port = TcpListener::bind(("127.0.0.1", 0)).await?.local_addr()?.port();
+        // Held until Dovecot comes to it.
+        let held = octroi_psc::listen_on_a_free_port(Ipv4Addr::LOCALHOST.into())?;
+        let port = held.local_addr()?.port();
         let mut setup = Setup::new(version, sidecar.introspection(), sidecar.policy(), &[UN, DEUX]);
         setup.after = format!(
             "{}\nprotocols = imap submission\nhostname = localhost\nsubmission_relay_host = 127.0.0.1\n\
              submission_relay_port = {behind}\nservice submission-login {{\n  inet_listener submission {{\n    port = {port}\n  }}\n  inet_listener submissions {{\n    port = 0\n  }}\n}}\n",
             include_str!("../../../integrations/dovecot-submission.conf"),
         );
+        drop(held);
         Ok(Self { dovecot: Dovecot::start(&setup)?, psc, sidecar, port, relay })
     }
 
