@@ -5,8 +5,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-/// Every file below a folder: its path from there, and what stands in it. A file or folder that is taken away meanwhile is
-/// gone; whatever else keeps one from being read is an error.
+/// Every file below a folder: its path from there, and what stands in it. A file or folder that is taken away meanwhile
+/// is gone; whatever else keeps one from being read is an error.
 pub fn below(folder: &Path) -> Result<Vec<(String, Vec<u8>)>> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];

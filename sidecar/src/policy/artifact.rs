@@ -3,7 +3,8 @@
 //!
 //! Two layouts are taken: that of the CNCF's guidance for WebAssembly in OCI artifacts (config
 //! `application/vnd.wasm.config.v0+json`, one layer `application/wasm`), and a plain artifact with one layer, for
-//! registries that refuse the former. Of the annotations two kinds mean something: [`SETTINGS_ANNOTATION`] and [`SIGNATURE_ANNOTATION`].
+//! registries that refuse the former. Of the annotations two kinds mean something: [`SETTINGS_ANNOTATION`] and
+//! [`SIGNATURE_ANNOTATION`].
 
 use std::collections::BTreeMap;
 

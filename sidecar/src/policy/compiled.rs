@@ -52,8 +52,8 @@ impl Compiled {
             Ok(Some(code)) => {
                 #[expect(unsafe_code, reason = "compiled code is what the folder is for")]
                 // SAFETY: these bytes were written by `write` below for this engine, whose hash is in the file's name,
-                // out of
-                // `serialize`: they have the digest that was written with them, and nobody but this user could change both.
+                // out of `serialize`: they have the digest that was written with them, and nobody but this user could
+                // change both.
                 match unsafe { Component::deserialize(engine, code) } {
                     Ok(component) => return Ok(component),
                     Err(error) => tracing::warn!(file = %file.display(), %error, "compiled code does not fit: again"),

@@ -63,8 +63,8 @@ impl Weather {
         Ok(weather)
     }
 
-    /// Until the trail holds a decision that is made now: with it all those before, so that none of another test's comes
-    /// later.
+    /// Until the trail holds a decision that is made now: with it all those before, so that none of another test's
+    /// comes later.
     async fn has_written(&self) -> Result<()> {
         let mut client = GateClient::new(channel(&self.sidecar, "gate.sock").await?);
         let reply = client.authenticate(bearer("no-token", UN)).await?.into_inner();

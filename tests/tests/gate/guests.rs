@@ -163,7 +163,11 @@ fn in_the_background_a_policy_has_its_time_however_long_its_thread_is_kept_waiti
     std::thread::scope(|scope| {
         // Everybody else's share of the machine is larger.
         for _ in 0..2 * std::thread::available_parallelism().unwrap().get() {
-            scope.spawn(|| while !over.load(std::sync::atomic::Ordering::Relaxed) {});
+            scope.spawn(|| {
+                while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
         }
         let begun = spent();
         let fault = open(&release);
